@@ -74,9 +74,8 @@ impl Stream {
         let threshold = bound.wrapping_neg() % bound;
         loop {
             let wide = u128::from(self.bits()) * u128::from(bound);
-            let (high, low) = ((wide >> 64) as u64, (wide & u128::from(u64::MAX)) as u64);
-            if low >= threshold {
-                return usize::try_from(high).unwrap_or(usize::MAX);
+            if wide & u128::from(u64::MAX) >= u128::from(threshold) {
+                return usize::try_from(wide >> 64).unwrap_or(usize::MAX);
             }
         }
     }

@@ -1,1 +1,21 @@
 #![doc = include_str!("../README.md")]
+
+mod builder;
+mod error;
+mod infer;
+mod json;
+mod layout;
+mod network;
+mod normalisation;
+mod op;
+mod rewrite;
+mod weights;
+
+pub use builder::Builder;
+pub use error::{Error, Rule};
+pub use layout::{Layout, Role, Slot};
+pub use network::{Hash, Network, Node, NodeId};
+pub use normalisation::NormalisationFold;
+pub use op::{Conv2d, Op, Resize, Shape, Window};
+pub use rewrite::fold_batch_norm;
+pub use weights::Weights;

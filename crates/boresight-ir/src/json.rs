@@ -1,0 +1,56 @@
+//! The JSON form of a network.
+
+use crate::{Builder, Error, Network, Node, NodeId, Op, Shape};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    input: Shape,
+    nodes: Vec<Entry>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    name: String,
+    op: Op,
+    inputs: Vec<usize>,
+}
+
+impl Network {
+    /// The network as JSON: the input's shape, then every other node with the numbers of what it reads (the input is
+    /// number 0, the last node is the output). Weights are not in it.
+    pub fn to_json(&self) -> String {
+        let entry = |node: &Node| Entry {
+            name: node.name.clone(),
+            op: node.op,
+            inputs: node.inputs.iter().map(|input| input.0).collect(),
+        };
+        let document =
+            Document { input: self.input_shape(), nodes: self.nodes[1..].iter().map(entry).collect() };
+        serde_json::to_string(&document).unwrap_or_default()
+    }
+
+    /// The network that [`Network::to_json`] wrote; everything is checked again.
+    ///
+    /// # Errors
+    /// When the text is not such a document or the network that it describes is not valid.
+    pub fn from_json(text: &str) -> Result<Self, Error> {
+        let document: Document =
+            serde_json::from_str(text).map_err(|error| Error::Json { reason: error.to_string() })?;
+        let mut builder = Builder::new(document.input)?;
+        let mut last = builder.input();
+        for entry in document.nodes {
+            let inputs: Vec<NodeId> = entry.inputs.into_iter().map(NodeId).collect();
+            last = builder.add(entry.name, entry.op, &inputs)?;
+        }
+        builder.finish(last)
+    }
+}
+
+/// Bytes that describe a node but for its name.
+pub(crate) fn structure(node: &Node) -> Vec<u8> {
+    let inputs: Vec<usize> = node.inputs.iter().map(|input| input.0).collect();
+    serde_json::to_vec(&(&node.op, inputs, node.shape)).unwrap_or_default()
+}
