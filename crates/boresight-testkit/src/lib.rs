@@ -7,7 +7,6 @@ mod json;
 mod space;
 mod store;
 mod strategy;
-mod strategy;
 mod trainer;
 
 pub use cost::cost_model_laws;
@@ -15,6 +14,5 @@ pub use counts::{accumulate_laws, metric_laws, refusal_laws};
 pub use evaluator::evaluator_laws;
 pub use space::{decode_laws, evolvable_laws, space_laws};
 pub use store::{durable_store_laws, store_laws};
-pub use strategy::{generation_laws, novelty_law, strategy_laws};
 pub use strategy::{generation_laws, novelty_law, strategy_laws};
 pub use trainer::trainer_laws;
