@@ -1,0 +1,69 @@
+//! The rules that settings must keep.
+
+/// Why a strategy cannot be built from its settings.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A population of fewer than two members has nothing to cross.
+    #[error("a population needs at least 2 members, not {population}")]
+    Population {
+        /// The population that was given.
+        population: usize,
+    },
+    /// The first population counts as generation 1, so none at all is no search.
+    #[error("a search needs at least 1 generation, not 0")]
+    NoGenerations,
+    /// The elites fill the population.
+    #[error("{elites} elites leave no room for new trials in a population of {population}")]
+    Elites {
+        /// The elites that were given.
+        elites: usize,
+        /// The population that was given.
+        population: usize,
+    },
+    /// A share or probability is outside 0..=1.
+    #[error("{setting} must be between 0 and 1, {value} is not")]
+    Share {
+        /// The setting's name.
+        setting: &'static str,
+        /// What it was given.
+        value: f64,
+    },
+    /// The mating pool is empty.
+    #[error("mating_pool must be above 0: without parents there are no children")]
+    NoParents,
+    /// The target frame rate is not a positive number.
+    #[error("the target of {target_fps} frames a second is not a positive number")]
+    TargetFps {
+        /// The target that was given.
+        target_fps: f64,
+    },
+    /// A weight of the fitness is not a finite number.
+    #[error("the fitness weight {weight} must be a finite number, {value} is not")]
+    Weight {
+        /// The weight's name.
+        weight: &'static str,
+        /// What it was given.
+        value: f64,
+    },
+    /// One objective is read as both mIoU and frame rate.
+    #[error("the fitness reads objective {index} both as mIoU and as frames a second")]
+    SameObjective {
+        /// The objective's index.
+        index: usize,
+    },
+    /// A Pareto ranking of no objectives.
+    #[error("a Pareto ranking needs at least 1 objective")]
+    NoObjectives,
+    /// A random search that may not try anything.
+    #[error("a random search needs a budget of at least 1 trial, not 0")]
+    NoBudget,
+    /// The name belongs to no fitness form.
+    #[error(
+        "`{name}` is no fitness form, choose weighted-exponential, multiplicative, logarithmic, sigmoid or stepwise"
+    )]
+    UnknownForm {
+        /// The name that was given.
+        name: String,
+    },
+}

@@ -1,0 +1,255 @@
+//! The genetic algorithm of the paper, as ask and tell.
+
+use crate::{Error, Pending, Ranking};
+use boresight_core::{Evolvable, Proposal, Seed, Strategy, TellError, Trial};
+use serde::{Deserialize, Serialize};
+use std::collections::{HashSet, VecDeque};
+
+/// How often a child is varied anew, and then a fresh member sampled, before its place stays empty.
+const TRIES: u64 = 100;
+
+/// The parameters of [`GeneticAlgorithm`]; the defaults are the paper's.
+///
+/// # Source
+/// Neural architecture search for on-board processing, Scientific Reports (s41598-025-21467-8). Its mutation
+/// probability of 0.2 for each gene belongs to the search space, not here.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GeneticSettings {
+    /// Members of each generation, at least 2.
+    pub population: usize,
+    /// Generations, at least 1; the first population counts as generation 1.
+    pub generations: usize,
+    /// How many of the best pass into the next generation with their verdict, below `population`. They are never
+    /// proposed again.
+    pub elites: usize,
+    /// The share of the population that is sampled afresh in each later generation, rounded to whole members and at
+    /// most what the elites leave.
+    pub immigrants: f64,
+    /// The share of the population, from the best down, that may become parents; rounded up, at least two of them.
+    pub mating_pool: f64,
+    /// The probability that a child is crossed from two parents; otherwise it starts as a copy of one.
+    pub crossover: f64,
+    /// The probability that a child is mutated at all; how much of it changes is the search space's business.
+    pub mutation: f64,
+}
+
+impl Default for GeneticSettings {
+    fn default() -> Self {
+        Self {
+            population: 50,
+            generations: 15,
+            elites: 2,
+            immigrants: 0.2,
+            mating_pool: 0.5,
+            crossover: 1.0,
+            mutation: 1.0,
+        }
+    }
+}
+
+impl GeneticSettings {
+    /// Checks the rules that the fields state.
+    ///
+    /// # Errors
+    /// Names the first setting that breaks its rule.
+    pub fn check(&self) -> Result<(), Error> {
+        let &Self { population, generations, elites, .. } = self;
+        if population < 2 {
+            return Err(Error::Population { population });
+        }
+        if generations == 0 {
+            return Err(Error::NoGenerations);
+        }
+        if elites >= population {
+            return Err(Error::Elites { elites, population });
+        }
+        let shares = [
+            ("immigrants", self.immigrants),
+            ("mating_pool", self.mating_pool),
+            ("crossover", self.crossover),
+            ("mutation", self.mutation),
+        ];
+        if let Some((setting, value)) = shares.into_iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
+            return Err(Error::Share { setting, value });
+        }
+        if self.mating_pool > 0.0 { Ok(()) } else { Err(Error::NoParents) }
+    }
+
+    /// The trials that the settings imply; fewer only when the space runs out of new genotypes.
+    pub const fn planned_trials(&self) -> usize {
+        let later = self.generations.saturating_sub(1);
+        self.population.saturating_add(later.saturating_mul(self.newcomers()))
+    }
+
+    /// The new members of each later generation.
+    const fn newcomers(&self) -> usize {
+        self.population.saturating_sub(self.elites)
+    }
+
+    fn immigrant_count(&self) -> usize {
+        members((self.immigrants * self.population as f64).round()).min(self.newcomers())
+    }
+
+    fn pool_size(&self) -> usize {
+        members((self.mating_pool * self.population as f64).ceil()).max(2)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of a population")]
+fn members(share: f64) -> usize {
+    share as usize
+}
+
+/// The paper's generational genetic algorithm.
+///
+/// All proposals of a generation can be asked for before the first is told; the next generation starts when the last
+/// is told. It holds the elites, children of the mating pool, and immigrants, in this order. Trials that failed are
+/// parents only while fewer than two were measured. No genotype is proposed twice: a child that was proposed before
+/// is varied anew, up to 100 times, then replaced by a fresh sample, up to 100 draws, else its place stays empty. A
+/// generation in which nothing is new ends the search.
+///
+/// What is proposed depends on the seed and the verdicts alone, not on the order of the verdicts in a generation.
+#[derive(Clone, Debug)]
+pub struct GeneticAlgorithm<S: Evolvable> {
+    space: S,
+    settings: GeneticSettings,
+    ranking: Ranking,
+    seed: Seed,
+    generation: usize,
+    queue: VecDeque<Proposal<S::Genotype>>,
+    pending: Pending<S::Genotype>,
+    elites: Vec<Trial<S::Genotype>>,
+    told: Vec<Trial<S::Genotype>>,
+    proposed: HashSet<S::Genotype>,
+}
+
+impl<S: Evolvable> GeneticAlgorithm<S> {
+    /// An algorithm that has proposed nothing yet.
+    ///
+    /// # Errors
+    /// When the settings or the ranking break a rule.
+    pub fn new(space: S, settings: GeneticSettings, ranking: Ranking, seed: Seed) -> Result<Self, Error> {
+        settings.check()?;
+        ranking.check()?;
+        Ok(Self {
+            space,
+            settings,
+            ranking,
+            seed,
+            generation: 0,
+            queue: VecDeque::new(),
+            pending: Pending::default(),
+            elites: Vec::new(),
+            told: Vec::new(),
+            proposed: HashSet::new(),
+        })
+    }
+
+    /// The generation that is being proposed or evaluated, counted from 1; 0 before the first is asked for.
+    pub fn generation(&self) -> usize {
+        self.generation
+    }
+
+    /// Fills the queue with the next generation, if there is one.
+    fn advance(&mut self) {
+        let nothing_new = self.generation > 0 && self.told.is_empty();
+        if nothing_new || self.generation == self.settings.generations {
+            return;
+        }
+        let population = self.take_population();
+        let parents = &population[..self.parent_count(&population)];
+        let immigrants = self.settings.immigrant_count();
+        let (children, places) = match self.generation {
+            0 => (0, self.settings.population),
+            _ => (self.settings.newcomers() - immigrants, self.settings.newcomers()),
+        };
+        self.generation += 1;
+        let generation = self.seed.derive("generation", self.generation as u64);
+        for place in 0..places {
+            let seed = generation.derive("child", place as u64);
+            let child = if place < children { self.vary(parents, seed) } else { None };
+            let proposal = child.or_else(|| self.sample(seed));
+            self.queue.extend(proposal);
+        }
+        self.elites = population;
+        self.elites.truncate(self.settings.elites);
+    }
+
+    /// Elites and newcomers of the finished generation, best first.
+    fn take_population(&mut self) -> Vec<Trial<S::Genotype>> {
+        let mut trials = std::mem::take(&mut self.elites);
+        trials.append(&mut self.told);
+        let order = self.ranking.order(&trials);
+        let mut trials: Vec<Option<Trial<S::Genotype>>> = trials.into_iter().map(Some).collect();
+        order.into_iter().filter_map(|at| trials[at].take()).collect()
+    }
+
+    /// How many of the best become parents.
+    fn parent_count(&self, population: &[Trial<S::Genotype>]) -> usize {
+        let pool = self.settings.pool_size().min(population.len());
+        let competes = |trial: &&Trial<S::Genotype>| self.ranking.values(&trial.verdict).is_some();
+        match population.iter().filter(competes).count() {
+            0 => pool,
+            measured => pool.min(measured.max(2)),
+        }
+    }
+
+    /// A child of `parents` that was never proposed.
+    fn vary(&mut self, parents: &[Trial<S::Genotype>], seed: Seed) -> Option<Proposal<S::Genotype>> {
+        (0..TRIES).find_map(|attempt| {
+            let child = self.child(parents, seed.derive("vary", attempt))?;
+            self.is_new(&child.genotype).then_some(child)
+        })
+    }
+
+    /// A member of the space that was never proposed.
+    fn sample(&mut self, seed: Seed) -> Option<Proposal<S::Genotype>> {
+        (0..TRIES).find_map(|attempt| {
+            let genotype = self.space.sample(seed.derive("sample", attempt));
+            self.is_new(&genotype).then(|| Proposal::new(genotype))
+        })
+    }
+
+    fn is_new(&mut self, genotype: &S::Genotype) -> bool {
+        !self.proposed.contains(genotype) && self.proposed.insert(genotype.clone())
+    }
+
+    /// A child, new or not; `None` without parents.
+    fn child(&self, parents: &[Trial<S::Genotype>], seed: Seed) -> Option<Proposal<S::Genotype>> {
+        let mut stream = seed.stream();
+        let first = stream.pick(parents)?;
+        let others: Vec<&Trial<S::Genotype>> = parents.iter().filter(|other| other.id != first.id).collect();
+        let second = stream.pick(&others).filter(|_| stream.chance(self.settings.crossover));
+        let mut genotype = first.proposal.genotype.clone();
+        let mut ancestors = vec![first.id];
+        if let Some(second) = second {
+            genotype =
+                self.space.crossover(&genotype, &second.proposal.genotype, seed.derive("crossover", 0));
+            ancestors.push(second.id);
+        }
+        if stream.chance(self.settings.mutation) {
+            genotype = self.space.mutate(&genotype, seed.derive("mutation", 0));
+        }
+        Some(Proposal::new(genotype).descending_from(ancestors))
+    }
+}
+
+impl<S: Evolvable> Strategy for GeneticAlgorithm<S> {
+    type Genotype = S::Genotype;
+
+    fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
+        if self.queue.is_empty() && self.pending.is_empty() {
+            self.advance();
+        }
+        let count = limit.min(self.queue.len());
+        self.queue.drain(..count).map(|proposal| self.pending.add(proposal)).collect()
+    }
+
+    fn tell(&mut self, trial: Trial<S::Genotype>) -> Result<(), TellError> {
+        self.ranking.accept(&trial)?;
+        self.pending.take(&trial)?;
+        self.told.push(trial);
+        Ok(())
+    }
+}

@@ -1,0 +1,249 @@
+//! How trials are compared: by one fitness, or by Pareto rank and crowding.
+
+use crate::Error;
+use crate::pareto::{crowding_distance, non_dominated_sort};
+use boresight_core::{Direction, Outcome, TellError, Trial, Violation};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// How accuracy and speed are joined into one fitness; more is better.
+///
+/// With m the mIoU and f = min(FPS / target, 1).
+///
+/// # Source
+/// Neural architecture search for on-board processing, Scientific Reports (s41598-025-21467-8): the first is the
+/// paper's choice, with all weights 1; the others are those it compares.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FitnessForm {
+    /// alpha f + beta m exp(gamma m): a slow but accurate network still counts.
+    WeightedExponential {
+        /// The weight of speed.
+        alpha: f64,
+        /// The weight of accuracy.
+        beta: f64,
+        /// How fast accuracy gains in worth.
+        gamma: f64,
+    },
+    /// f max(0, m + 0.1).
+    Multiplicative,
+    /// f ln(1 + max(0, m + 0.01)).
+    Logarithmic,
+    /// f / (1 + exp(-5 m)).
+    Sigmoid,
+    /// f (1 + m) for m of at least 0, else 0.1 f.
+    Stepwise,
+}
+
+impl Default for FitnessForm {
+    fn default() -> Self {
+        Self::WeightedExponential { alpha: 1.0, beta: 1.0, gamma: 1.0 }
+    }
+}
+
+impl FromStr for FitnessForm {
+    type Err = Error;
+
+    /// The form of this name, with the default weights.
+    fn from_str(name: &str) -> Result<Self, Error> {
+        match name {
+            "weighted-exponential" => Ok(Self::default()),
+            "multiplicative" => Ok(Self::Multiplicative),
+            "logarithmic" => Ok(Self::Logarithmic),
+            "sigmoid" => Ok(Self::Sigmoid),
+            "stepwise" => Ok(Self::Stepwise),
+            _ => Err(Error::UnknownForm { name: name.to_owned() }),
+        }
+    }
+}
+
+impl FitnessForm {
+    /// The fitness at `speed` f, the reached share of the target frame rate in `0..=1`, and `miou` m.
+    pub fn value(self, speed: f64, miou: f64) -> f64 {
+        match self {
+            Self::WeightedExponential { alpha, beta, gamma } => {
+                alpha * speed + beta * miou * (gamma * miou).exp()
+            }
+            Self::Multiplicative => speed * (miou + 0.1).max(0.0),
+            Self::Logarithmic => speed * (miou + 0.01).max(0.0).ln_1p(),
+            Self::Sigmoid => speed / (1.0 + (-5.0 * miou).exp()),
+            Self::Stepwise if miou >= 0.0 => speed * (1.0 + miou),
+            Self::Stepwise => 0.1 * speed,
+        }
+    }
+}
+
+/// How trials are compared.
+///
+/// Every measured trial that breaks no constraint stands above all others. Below come measured trials that break
+/// constraints, then infeasible ones, each by how far they break them (the amounts of one constraint are taken
+/// relative to its largest among the compared trials, then summed); diverged trials come last. Equal trials are
+/// ordered by their number.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ranking {
+    /// By one number made of mIoU and frame rate; further objectives are ignored.
+    Fitness {
+        /// How the two are joined.
+        form: FitnessForm,
+        /// The index of the mIoU among the objectives.
+        miou: usize,
+        /// The index of the frames a second among the objectives.
+        fps: usize,
+        /// The frames a second above which faster is no better; 120 in the paper.
+        target_fps: f64,
+    },
+    /// By non-dominated layer, then by crowding distance within the layer.
+    Pareto {
+        /// The direction of each objective.
+        directions: Vec<Direction>,
+    },
+}
+
+impl Ranking {
+    /// Checks that the ranking can be computed.
+    ///
+    /// # Errors
+    /// When the target or a weight is no usable number, when mIoU and frame rate are one objective, or when there
+    /// are no objectives.
+    pub fn check(&self) -> Result<(), Error> {
+        match *self {
+            Self::Pareto { ref directions } if directions.is_empty() => Err(Error::NoObjectives),
+            Self::Fitness { target_fps, .. } if !(target_fps > 0.0 && target_fps.is_finite()) => {
+                Err(Error::TargetFps { target_fps })
+            }
+            Self::Fitness { miou, fps, .. } if miou == fps => Err(Error::SameObjective { index: miou }),
+            Self::Fitness { form: FitnessForm::WeightedExponential { alpha, beta, gamma }, .. } => {
+                let weights = [("alpha", alpha), ("beta", beta), ("gamma", gamma)];
+                match weights.into_iter().find(|(_, value)| !value.is_finite()) {
+                    Some((weight, value)) => Err(Error::Weight { weight, value }),
+                    None => Ok(()),
+                }
+            }
+            Self::Pareto { .. } | Self::Fitness { .. } => Ok(()),
+        }
+    }
+
+    /// The indices of `trials` from best to worst.
+    pub fn order<G>(&self, trials: &[Trial<G>]) -> Vec<usize> {
+        let mut by_number: Vec<usize> = (0..trials.len()).collect();
+        by_number.sort_by_key(|&at| trials[at].id);
+        let (measured, rest): (Vec<usize>, Vec<usize>) =
+            by_number.into_iter().partition(|&at| self.values(&trials[at].verdict).is_some());
+        let mut order = self.order_measured(trials, &measured);
+        order.extend(order_rest(trials, rest));
+        order
+    }
+
+    /// The best of `trials` that was measured and breaks no constraint.
+    pub fn best<'trials, G>(&self, trials: &'trials [Trial<G>]) -> Option<&'trials Trial<G>> {
+        let first = *self.order(trials).first()?;
+        self.values(&trials[first].verdict).is_some().then(|| &trials[first])
+    }
+
+    /// The fitness of a measured trial that breaks no constraint; `None` for every other and for a Pareto ranking.
+    pub fn fitness(&self, verdict: &Outcome) -> Option<f64> {
+        let values = self.values(verdict)?;
+        match *self {
+            Self::Fitness { form, miou, fps, target_fps } => {
+                Some(form.value((values[fps] / target_fps).min(1.0), values[miou]))
+            }
+            Self::Pareto { .. } => None,
+        }
+    }
+
+    /// Refuses a verdict whose number of objective values does not fit.
+    pub(crate) fn accept<G>(&self, trial: &Trial<G>) -> Result<(), TellError> {
+        match &trial.verdict {
+            Outcome::Measured { objectives, .. } if !self.fits(objectives.len()) => {
+                let (expected, found) = (self.objective_count(), objectives.len());
+                Err(TellError::ObjectiveCount { trial: trial.id, expected, found })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The objective values by which a verdict competes, if it does.
+    pub(crate) fn values<'verdict>(&self, verdict: &'verdict Outcome) -> Option<&'verdict [f64]> {
+        let values = verdict.objectives()?;
+        (self.fits(values.len()) && values.iter().all(|value| value.is_finite())).then_some(values)
+    }
+
+    /// How many objectives are read.
+    fn objective_count(&self) -> usize {
+        match self {
+            Self::Fitness { miou, fps, .. } => miou.max(fps) + 1,
+            Self::Pareto { directions } => directions.len(),
+        }
+    }
+
+    fn fits(&self, count: usize) -> bool {
+        match self {
+            Self::Fitness { .. } => count >= self.objective_count(),
+            Self::Pareto { .. } => count == self.objective_count(),
+        }
+    }
+
+    fn order_measured<G>(&self, trials: &[Trial<G>], measured: &[usize]) -> Vec<usize> {
+        let Self::Pareto { directions } = self else {
+            let worth = |at: usize| self.fitness(&trials[at].verdict).filter(|fitness| !fitness.is_nan());
+            let worth = measured.iter().map(|&at| (at, worth(at).unwrap_or(f64::NEG_INFINITY)));
+            return descending(worth.collect());
+        };
+        let points: Vec<&[f64]> =
+            measured.iter().filter_map(|&at| self.values(&trials[at].verdict)).collect();
+        let mut order = Vec::with_capacity(measured.len());
+        for layer in non_dominated_sort(&points, directions) {
+            let crowded = crowding_distance(&layer.iter().map(|&at| points[at]).collect::<Vec<_>>());
+            order.extend(descending(layer.iter().map(|&at| measured[at]).zip(crowded).collect()));
+        }
+        order
+    }
+}
+
+/// The indices by descending worth; equal ones keep their order.
+fn descending(mut worth: Vec<(usize, f64)>) -> Vec<usize> {
+    worth.sort_by(|left, right| right.1.total_cmp(&left.1));
+    worth.into_iter().map(|(at, _)| at).collect()
+}
+
+/// Trials that do not compete: by kind of failure, then by how far they break constraints; equal ones keep their
+/// order.
+fn order_rest<G>(trials: &[Trial<G>], mut rest: Vec<usize>) -> Vec<usize> {
+    let mut largest: BTreeMap<&str, f64> = BTreeMap::new();
+    for violation in rest.iter().flat_map(|&at| failure(&trials[at].verdict).1) {
+        let most = largest.entry(&violation.constraint).or_insert(0.0);
+        *most = most.max(violation.amount);
+    }
+    let share = |violation: &Violation| match largest.get(violation.constraint.as_str()) {
+        Some(&most) if most > 0.0 && most.is_finite() => violation.amount / most,
+        _ => 1.0,
+    };
+    let standing = |at: usize| {
+        let (kind, violations) = failure(&trials[at].verdict);
+        (kind, violations.iter().map(share).sum::<f64>())
+    };
+    rest.sort_by(|&left, &right| {
+        let (left, right) = (standing(left), standing(right));
+        left.0.cmp(&right.0).then(left.1.total_cmp(&right.1))
+    });
+    rest
+}
+
+/// How bad a failure is, and the constraints that were broken.
+fn failure(verdict: &Outcome) -> (Failure, &[Violation]) {
+    match verdict {
+        Outcome::Measured { violations, .. } if !violations.is_empty() => (Failure::Violating, violations),
+        Outcome::Infeasible { violations, .. } => (Failure::Infeasible, violations),
+        Outcome::Measured { .. } | Outcome::Diverged { .. } => (Failure::Diverged, &[]),
+    }
+}
+
+/// Kinds of failure from mild to severe.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Failure {
+    Violating,
+    Infeasible,
+    Diverged,
+}
