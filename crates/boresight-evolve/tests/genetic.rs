@@ -1,4 +1,5 @@
 //! What the genetic algorithm does, seen from outside.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod toy;
 

@@ -1,4 +1,5 @@
 //! Every strategy of this crate keeps the laws of strategies.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod toy;
 
@@ -19,7 +20,6 @@ fn all_failed(_: &Vec<bool>) -> Outcome {
     Outcome::Diverged { reason: "overflow".into() }
 }
 
-#[expect(clippy::unwrap_used, reason = "a test whose settings are sound")]
 fn check_genetic(length: usize, settings: &GeneticSettings, ranking: &Ranking) {
     let make = |seed| GeneticAlgorithm::new(bits(length), settings.clone(), ranking.clone(), seed).unwrap();
     let limit = settings.planned_trials() + 1;
