@@ -112,13 +112,14 @@ where
 #[cfg(test)]
 mod tests {
     use super::*;
-    use boresight_core::{Fidelity, Seed};
+    use boresight_core::{Direction, Fidelity, Seed};
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::Barrier;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     /// Counts its calls; breaks on the first `broken` ones in the way of `how`.
     struct Counting {
+        objectives: Vec<Objective>,
         calls: AtomicUsize,
         broken: usize,
         how: fn() -> Result<Outcome, &'static str>,
@@ -126,7 +127,8 @@ mod tests {
 
     impl Counting {
         fn new(broken: usize, how: fn() -> Result<Outcome, &'static str>) -> Self {
-            Self { calls: AtomicUsize::new(0), broken, how }
+            let objectives = vec![Objective::new("value", "1", Direction::Maximise)];
+            Self { objectives, calls: AtomicUsize::new(0), broken, how }
         }
     }
 
@@ -134,7 +136,7 @@ mod tests {
         type Error = &'static str;
 
         fn objectives(&self) -> &[Objective] {
-            &[]
+            &self.objectives
         }
 
         fn evaluate(&self, value: &u32, _: &Context) -> Result<Outcome, Self::Error> {
@@ -189,5 +191,12 @@ mod tests {
         let cached = Cached::new(&inner, |value: &u32| *value);
         assert!(catch_unwind(AssertUnwindSafe(|| cached.evaluate(&1, &context()))).is_err());
         assert!(cached.evaluate(&1, &context()).is_ok());
+    }
+
+    #[test]
+    fn a_cached_evaluator_keeps_the_laws_of_evaluators() {
+        let cached = Cached::new(Counting::new(0, || Err("never")), |value: &u32| *value);
+        let half = Context { fidelity: Fidelity::new(0.5).unwrap(), ..context() };
+        boresight_testkit::evaluator_laws(&cached, &7, [context(), half]);
     }
 }
