@@ -1,8 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod activation;
+mod channels;
 mod conv;
 mod dispatch;
+mod error;
+mod loss;
+pub mod math;
+mod norm;
+mod optimizer;
 mod planes;
+mod pool;
+mod resize;
+mod rows;
 
+pub use activation::{Activation, activate, activate_grad};
+pub use channels::{
+    add, add_assign, channel_scale, channel_scale_grad, copy_channels, dropout, dropout_grad,
+};
 pub use conv::{ConvShape, conv2d, conv2d_grad_input, conv2d_grad_weight};
+pub use error::Error;
+pub use loss::{Loss, loss_and_gradient};
+pub use norm::{
+    batch_norm_eval, batch_norm_eval_grad, batch_norm_grad, batch_norm_train, scale_shift, scale_shift_grad,
+};
+pub use optimizer::{AdamW, adamw_step, clip_norm, squared_norm};
 pub use planes::{Planes, Store, Write};
+pub use pool::{avg_pool, avg_pool_grad, global_avg_pool, global_avg_pool_grad, max_pool, max_pool_grad};
+pub use resize::{upsample_bilinear, upsample_bilinear_grad, upsample_nearest, upsample_nearest_grad};

@@ -6,6 +6,7 @@
 
 // The tables show every digit that the fit gave.
 #![expect(clippy::excessive_precision, reason = "coefficients are written as the fit printed them")]
+#![expect(clippy::inline_always, reason = "the functions must take on their caller's instruction set")]
 #![expect(clippy::cast_possible_wrap, clippy::cast_sign_loss, reason = "bit patterns, not numbers")]
 
 /// Adding and subtracting it rounds a small number to the nearest integer: 1.5 * 2^23.

@@ -1,0 +1,373 @@
+//! Batch normalisation with a fused activation, and the per-channel linear map; forward and backward.
+
+#![expect(clippy::inline_always, reason = "the loops must take on their caller's instruction set")]
+
+use crate::activation::{Activation, Function, with_function};
+use crate::dispatch::{Version, dispatch};
+use crate::rows::{PairSums, map, pass, pass_pairs};
+use crate::{Planes, Store, Write};
+use std::ops::Range;
+
+/// Where each image keeps the plane of one channel.
+#[inline(always)]
+fn channel_planes(planes: Planes, channel: usize) -> impl Iterator<Item = Range<usize>> {
+    let plane = planes.plane();
+    (0..planes.batch).map(move |image| {
+        let start = (image * planes.channels + channel) * plane;
+        start..start + plane
+    })
+}
+
+/// Values of one channel over the whole batch.
+#[inline(always)]
+fn count(planes: Planes) -> f64 {
+    (planes.batch * planes.plane()).max(1) as f64
+}
+
+/// Mean and biased variance of one channel, summed in binary64 about the channel's first value.
+#[inline(always)]
+fn moments(planes: Planes, channel: usize, x: &[f32]) -> (f64, f64) {
+    let origin = channel_planes(planes, channel).next().and_then(|range| x[range].first());
+    let origin = origin.map_or(0.0, |&x| f64::from(x));
+    let mut sums = PairSums::ZERO;
+    for range in channel_planes(planes, channel) {
+        sums.add(&x[range.clone()], &x[range], |x, _| {
+            let offset = f64::from(x) - origin;
+            (offset, offset * offset)
+        });
+    }
+    let (sum, squares) = sums.totals();
+    let offset = sum / count(planes);
+    let variance = squares / count(planes) - offset * offset;
+    // Rounding may leave a tiny negative number; NaN passes.
+    (origin + offset, if variance < 0.0 { 0.0 } else { variance })
+}
+
+/// Normalisation and linear map of one channel: (x - mean) * scale + beta.
+#[derive(Clone, Copy)]
+struct Affine {
+    mean: f32,
+    /// 1 / sqrt(variance + epsilon).
+    rate: f32,
+    /// gamma * rate.
+    scale: f32,
+    beta: f32,
+}
+
+impl Affine {
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "rounds to f32 once")]
+    fn new(mean: f32, variance: f32, epsilon: f32, gamma: f32, beta: f32) -> Self {
+        let rate = (1.0 / (f64::from(variance) + f64::from(epsilon)).sqrt()) as f32;
+        Self { mean, rate, scale: gamma * rate, beta }
+    }
+
+    #[inline(always)]
+    fn apply(self, x: f32) -> f32 {
+        (x - self.mean) * self.scale + self.beta
+    }
+}
+
+/// Checks the lengths that all kernels of this file share.
+#[track_caller]
+fn check(planes: Planes, maps: [usize; 2], vectors: [usize; 4]) {
+    assert!(maps.iter().all(|&len| len == planes.len()), "a feature map does not fill its planes");
+    assert!(
+        vectors.iter().all(|&len| len == planes.channels),
+        "a vector does not hold one value per channel"
+    );
+}
+
+/// Batch normalisation in its training form, followed by an activation:
+/// y = activation((x - mean) / sqrt(variance + epsilon) * gamma + beta), with the statistics of this very batch.
+///
+/// `gamma`, `beta` and the results `mean` and `variance` (biased) hold one value per channel.
+/// The statistics are summed in binary64.
+///
+/// # Panics
+/// When a slice's length does not fit `planes`.
+pub fn batch_norm_train(
+    planes: Planes,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    epsilon: f32,
+    activation: Activation,
+    y: &mut [f32],
+    mean: &mut [f32],
+    variance: &mut [f32],
+) {
+    check(planes, [x.len(), y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
+    train(Version::best(), planes, x, gamma, beta, epsilon, activation, y, mean, variance);
+}
+
+dispatch! {
+    fn train(
+        planes: Planes, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, activation: Activation,
+        y: &mut [f32], mean: &mut [f32], variance: &mut [f32],
+    ) {
+        for channel in 0..planes.channels {
+            let (channel_mean, channel_variance) = moments(planes, channel, x);
+            (mean[channel], variance[channel]) = (narrow(channel_mean), narrow(channel_variance));
+            let affine = Affine::new(mean[channel], variance[channel], epsilon, gamma[channel], beta[channel]);
+            normalise(planes, channel, x, affine, activation, y);
+        }
+    }
+}
+
+/// Batch normalisation in its evaluation form, followed by an activation; as [`batch_norm_train`], but with the
+/// given statistics.
+///
+/// # Panics
+/// When a slice's length does not fit `planes`.
+pub fn batch_norm_eval(
+    planes: Planes,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f32,
+    activation: Activation,
+    y: &mut [f32],
+) {
+    check(planes, [x.len(), y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
+    eval(Version::best(), planes, x, gamma, beta, mean, variance, epsilon, activation, y);
+}
+
+dispatch! {
+    fn eval(
+        planes: Planes, x: &[f32], gamma: &[f32], beta: &[f32], mean: &[f32], variance: &[f32], epsilon: f32,
+        activation: Activation, y: &mut [f32],
+    ) {
+        for channel in 0..planes.channels {
+            let affine = Affine::new(mean[channel], variance[channel], epsilon, gamma[channel], beta[channel]);
+            normalise(planes, channel, x, affine, activation, y);
+        }
+    }
+}
+
+/// One channel of the forward pass.
+#[inline(always)]
+fn normalise(
+    planes: Planes,
+    channel: usize,
+    x: &[f32],
+    affine: Affine,
+    activation: Activation,
+    y: &mut [f32],
+) {
+    for range in channel_planes(planes, channel) {
+        let (x, y) = (&x[range.clone()], &mut y[range]);
+        with_function!(activation, F => map(Store::F32, x, y, |x| F::value(affine.apply(x))));
+    }
+}
+
+/// Rounds a sum of binary64 to the `f32` of the interface.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "rounds to f32 once")]
+fn narrow(value: f64) -> f32 {
+    value as f32
+}
+
+/// Gradients of [`batch_norm_train`] through activation, linear map and the statistics of the batch.
+///
+/// `mean` and `variance` are those that the forward pass returned; the value before the activation is computed
+/// anew, bit by bit as there. `grad_gamma` and `grad_beta` are overwritten, `grad_x` as `write` says.
+///
+/// # Panics
+/// When a slice's length does not fit `planes`.
+pub fn batch_norm_grad(
+    planes: Planes,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f32,
+    activation: Activation,
+    grad_y: &[f32],
+    write: Write,
+    grad_x: &mut [f32],
+    grad_gamma: &mut [f32],
+    grad_beta: &mut [f32],
+) {
+    check(planes, [x.len(), grad_y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
+    check(planes, [grad_x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
+    let statistics = Statistics { mean, variance, epsilon, origin: Origin::Batch };
+    let outputs = Outputs { write, grad_x, grad_gamma, grad_beta };
+    norm_grad(Version::best(), planes, x, gamma, beta, statistics, activation, grad_y, outputs);
+}
+
+/// Gradients of [`batch_norm_eval`]: the statistics are constants. Otherwise as [`batch_norm_grad`].
+///
+/// # Panics
+/// When a slice's length does not fit `planes`.
+pub fn batch_norm_eval_grad(
+    planes: Planes,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    mean: &[f32],
+    variance: &[f32],
+    epsilon: f32,
+    activation: Activation,
+    grad_y: &[f32],
+    write: Write,
+    grad_x: &mut [f32],
+    grad_gamma: &mut [f32],
+    grad_beta: &mut [f32],
+) {
+    check(planes, [x.len(), grad_y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
+    check(planes, [grad_x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
+    let statistics = Statistics { mean, variance, epsilon, origin: Origin::Given };
+    let outputs = Outputs { write, grad_x, grad_gamma, grad_beta };
+    norm_grad(Version::best(), planes, x, gamma, beta, statistics, activation, grad_y, outputs);
+}
+
+/// Whether the statistics depend on the input.
+#[derive(Clone, Copy)]
+enum Origin {
+    Batch,
+    Given,
+}
+
+#[derive(Clone, Copy)]
+struct Statistics<'a> {
+    mean: &'a [f32],
+    variance: &'a [f32],
+    epsilon: f32,
+    origin: Origin,
+}
+
+struct Outputs<'a> {
+    write: Write,
+    grad_x: &'a mut [f32],
+    grad_gamma: &'a mut [f32],
+    grad_beta: &'a mut [f32],
+}
+
+dispatch! {
+    fn norm_grad(
+        planes: Planes, x: &[f32], gamma: &[f32], beta: &[f32], statistics: Statistics<'_>,
+        activation: Activation, grad_y: &[f32], outputs: Outputs<'_>,
+    ) {
+        for channel in 0..planes.channels {
+            let (mean, variance) = (statistics.mean[channel], statistics.variance[channel]);
+            let affine = Affine::new(mean, variance, statistics.epsilon, gamma[channel], beta[channel]);
+            with_function!(activation, F => {
+                let (sum, product) = channel_sums::<F>(planes, channel, x, affine, grad_y);
+                outputs.grad_beta[channel] = narrow(sum);
+                outputs.grad_gamma[channel] = narrow(product * f64::from(affine.rate));
+                let slope = match statistics.origin {
+                    Origin::Batch => {
+                        let rate = f64::from(affine.rate);
+                        (narrow(sum / count(planes)), narrow(product / count(planes) * rate * rate))
+                    }
+                    Origin::Given => (0.0, 0.0),
+                };
+                channel_grad::<F>(planes, channel, x, affine, grad_y, slope, outputs.write, outputs.grad_x);
+            });
+        }
+    }
+}
+
+/// Sums of g and g * (x - mean) over a channel, where g is the gradient before the activation.
+#[inline(always)]
+fn channel_sums<F: Function>(
+    planes: Planes,
+    channel: usize,
+    x: &[f32],
+    affine: Affine,
+    grad_y: &[f32],
+) -> (f64, f64) {
+    let mut sums = PairSums::ZERO;
+    let mean = f64::from(affine.mean);
+    for range in channel_planes(planes, channel) {
+        sums.add(&x[range.clone()], &grad_y[range], |x, g| {
+            let g = f64::from(F::chain(affine.apply(x), g));
+            (g, g * (f64::from(x) - mean))
+        });
+    }
+    sums.totals()
+}
+
+/// The input's gradient of one channel: scale * (g - slope.0 - (x - mean) * slope.1).
+#[inline(always)]
+fn channel_grad<F: Function>(
+    planes: Planes,
+    channel: usize,
+    x: &[f32],
+    affine: Affine,
+    grad_y: &[f32],
+    slope: (f32, f32),
+    write: Write,
+    grad_x: &mut [f32],
+) {
+    for range in channel_planes(planes, channel) {
+        let (x, g, grad_x) = (&x[range.clone()], &grad_y[range.clone()], &mut grad_x[range]);
+        pass_pairs(write, x, g, grad_x, |x, g| {
+            let g = F::chain(affine.apply(x), g);
+            affine.scale * (g - slope.0 - (x - affine.mean) * slope.1)
+        });
+    }
+}
+
+/// y = x * scale + shift, with one value of `scale` and `shift` per channel; one fused multiply-add, then stored.
+///
+/// # Panics
+/// When a slice's length does not fit `planes`.
+pub fn scale_shift(planes: Planes, x: &[f32], scale: &[f32], shift: &[f32], store: Store, y: &mut [f32]) {
+    check(planes, [x.len(), y.len()], [scale.len(), shift.len(), scale.len(), shift.len()]);
+    scale_shift_all(Version::best(), planes, x, scale, shift, store, y);
+}
+
+dispatch! {
+    fn scale_shift_all(planes: Planes, x: &[f32], scale: &[f32], shift: &[f32], store: Store, y: &mut [f32]) {
+        for channel in 0..planes.channels {
+            let (scale, shift) = (scale[channel], shift[channel]);
+            for range in channel_planes(planes, channel) {
+                map(store, &x[range.clone()], &mut y[range], |x| x.mul_add(scale, shift));
+            }
+        }
+    }
+}
+
+/// Gradients of [`scale_shift`]; `grad_scale` and `grad_shift` are overwritten, `grad_x` as `write` says.
+///
+/// # Panics
+/// When a slice's length does not fit `planes`.
+pub fn scale_shift_grad(
+    planes: Planes,
+    x: &[f32],
+    scale: &[f32],
+    grad_y: &[f32],
+    write: Write,
+    grad_x: &mut [f32],
+    grad_scale: &mut [f32],
+    grad_shift: &mut [f32],
+) {
+    let vectors = [scale.len(), grad_scale.len(), grad_shift.len(), scale.len()];
+    check(planes, [x.len(), grad_y.len()], vectors);
+    check(planes, [grad_x.len(); 2], vectors);
+    scale_shift_grad_all(Version::best(), planes, x, scale, grad_y, write, grad_x, grad_scale, grad_shift);
+}
+
+dispatch! {
+    fn scale_shift_grad_all(
+        planes: Planes, x: &[f32], scale: &[f32], grad_y: &[f32], write: Write, grad_x: &mut [f32],
+        grad_scale: &mut [f32], grad_shift: &mut [f32],
+    ) {
+        for channel in 0..planes.channels {
+            let factor = scale[channel];
+            let mut sums = PairSums::ZERO;
+            for range in channel_planes(planes, channel) {
+                let g = &grad_y[range.clone()];
+                sums.add(&x[range.clone()], g, |x, g| (f64::from(g), f64::from(g) * f64::from(x)));
+                pass(write, g, &mut grad_x[range], |g| g * factor);
+            }
+            let (shift, scale) = sums.totals();
+            (grad_shift[channel], grad_scale[channel]) = (narrow(shift), narrow(scale));
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! AdamW and the norm of a gradient, on flat slices.
+
+use crate::dispatch::{Version, dispatch};
+use crate::rows::Sum;
+
+/// Settings of [`adamw_step`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamW {
+    /// Learning rate of this step, above 0.
+    pub lr: f64,
+    /// Decay of the mean of gradients, in 0..1.
+    pub beta1: f64,
+    /// Decay of the mean of squared gradients, in 0..1.
+    pub beta2: f64,
+    /// Added to the root of the mean square.
+    pub epsilon: f64,
+    /// Decoupled weight decay: a parameter loses the share `lr * weight_decay` of itself at each step.
+    pub weight_decay: f64,
+}
+
+impl Default for AdamW {
+    /// Learning rate 1e-3, betas 0.9 and 0.999, epsilon 1e-8, weight decay 1e-2: the defaults of PyTorch.
+    fn default() -> Self {
+        Self { lr: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 1e-2 }
+    }
+}
+
+/// The constants of one step.
+#[derive(Clone, Copy)]
+struct Step {
+    decay: f32,
+    beta1: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    rate: f32,
+    root_correction: f32,
+    epsilon: f32,
+}
+
+impl Step {
+    #[expect(clippy::cast_possible_truncation, reason = "rounds to f32 once")]
+    fn new(settings: &AdamW, step: u64) -> Self {
+        let correction1 = 1.0 - power(settings.beta1, step);
+        let correction2 = 1.0 - power(settings.beta2, step);
+        Self {
+            decay: (settings.lr * settings.weight_decay) as f32,
+            beta1: settings.beta1 as f32,
+            one_minus_beta1: (1.0 - settings.beta1) as f32,
+            beta2: settings.beta2 as f32,
+            one_minus_beta2: (1.0 - settings.beta2) as f32,
+            rate: (settings.lr / correction1) as f32,
+            root_correction: correction2.sqrt() as f32,
+            epsilon: settings.epsilon as f32,
+        }
+    }
+}
+
+/// `base` to the power of `exponent` by repeated squaring, equal on every machine.
+fn power(base: f64, exponent: u64) -> f64 {
+    let (mut result, mut square, mut left) = (1.0, base, exponent);
+    while left > 0 {
+        if left % 2 == 1 {
+            result *= square;
+        }
+        square *= square;
+        left /= 2;
+    }
+    result
+}
+
+/// One step of AdamW: decoupled weight decay, bias-corrected moments.
+///
+/// `m` and `v` are the moments, zero before the first step; `step` counts from 1. `decay` holds a factor of the weight
+/// decay for each parameter (0 spares it: biases, normalisation); empty means 1 everywhere.
+///
+/// # Panics
+/// When the slices differ in length or `step` is 0.
+///
+/// # Source
+/// Loshchilov and Hutter, *Decoupled weight decay regularization*, 2019, algorithm 2, in the order of PyTorch's AdamW.
+pub fn adamw_step(
+    params: &mut [f32],
+    grads: &[f32],
+    m: &mut [f32],
+    v: &mut [f32],
+    settings: &AdamW,
+    step: u64,
+    decay: &[f32],
+) {
+    let lengths = [grads.len(), m.len(), v.len(), if decay.is_empty() { params.len() } else { decay.len() }];
+    assert_eq!(lengths, [params.len(); 4], "parameters, gradients, moments and decay differ in length");
+    assert!(step > 0, "steps count from 1");
+    adamw(Version::best(), params, grads, m, v, Step::new(settings, step), decay);
+}
+
+dispatch! {
+    fn adamw(params: &mut [f32], grads: &[f32], m: &mut [f32], v: &mut [f32], step: Step, decay: &[f32]) {
+        let update = |p: &mut f32, g: f32, m: &mut f32, v: &mut f32, decay: f32| {
+            *m = step.beta1 * *m + step.one_minus_beta1 * g;
+            *v = step.beta2 * *v + step.one_minus_beta2 * g * g;
+            let kept = *p - *p * (step.decay * decay);
+            *p = kept - step.rate * *m / (v.sqrt() / step.root_correction + step.epsilon);
+        };
+        let each = params.iter_mut().zip(grads).zip(m).zip(v);
+        if decay.is_empty() {
+            each.for_each(|(((p, &g), m), v)| update(p, g, m, v, 1.0));
+        } else {
+            each.zip(decay).for_each(|((((p, &g), m), v), &decay)| update(p, g, m, v, decay));
+        }
+    }
+}
+
+/// The sum of squares of a gradient in binary64, in one order on every machine. NaN and infinity pass.
+pub fn squared_norm(gradient: &[f32]) -> f64 {
+    squares(Version::best(), gradient)
+}
+
+dispatch! {
+    fn squares(gradient: &[f32]) -> f64 {
+        let mut sum = Sum::ZERO;
+        sum.add(gradient, |g| g * g);
+        sum.total()
+    }
+}
+
+/// Scales a gradient down to the Euclidean norm `limit` if it is longer; returns the norm that it had.
+///
+/// A norm that is not finite leaves the gradient as it is: the caller sees it and can call the run diverged.
+pub fn clip_norm(gradient: &mut [f32], limit: f64) -> f64 {
+    let norm = squared_norm(gradient).sqrt();
+    if norm.is_finite() && norm > limit {
+        #[expect(clippy::cast_possible_truncation, reason = "rounds to f32 once")]
+        let factor = (limit / norm) as f32;
+        for g in gradient.iter_mut() {
+            *g *= factor;
+        }
+    }
+    norm
+}

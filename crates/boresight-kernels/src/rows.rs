@@ -1,0 +1,127 @@
+//! Loops over rows of numbers, with the modes decided outside the loop so that they become vector code.
+
+#![expect(clippy::inline_always, reason = "the loops must take on their caller's instruction set")]
+
+use crate::planes::round_to_f16;
+use crate::{Store, Write};
+
+/// Partial sums that a reduction keeps side by side.
+const LANES: usize = 16;
+
+/// y = f(x), stored.
+#[inline(always)]
+pub(crate) fn map(store: Store, x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
+    match store {
+        Store::F32 => y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x)),
+        Store::F16 => y.iter_mut().zip(x).for_each(|(y, &x)| *y = round_to_f16(f(x))),
+    }
+}
+
+/// y = f(x, z), stored.
+#[inline(always)]
+pub(crate) fn map_pairs(store: Store, x: &[f32], z: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
+    let each = y.iter_mut().zip(x).zip(z);
+    match store {
+        Store::F32 => each.for_each(|((y, &x), &z)| *y = f(x, z)),
+        Store::F16 => each.for_each(|((y, &x), &z)| *y = round_to_f16(f(x, z))),
+    }
+}
+
+/// Writes f(g) into `gradient`.
+#[inline(always)]
+pub(crate) fn pass(write: Write, g: &[f32], gradient: &mut [f32], f: impl Fn(f32) -> f32) {
+    match write {
+        Write::Set => gradient.iter_mut().zip(g).for_each(|(d, &g)| *d = f(g)),
+        Write::Add => gradient.iter_mut().zip(g).for_each(|(d, &g)| *d += f(g)),
+    }
+}
+
+/// Writes f(x, g) into `gradient`.
+#[inline(always)]
+pub(crate) fn pass_pairs(
+    write: Write,
+    x: &[f32],
+    g: &[f32],
+    gradient: &mut [f32],
+    f: impl Fn(f32, f32) -> f32,
+) {
+    let each = gradient.iter_mut().zip(x).zip(g);
+    match write {
+        Write::Set => each.for_each(|((d, &x), &g)| *d = f(x, g)),
+        Write::Add => each.for_each(|((d, &x), &g)| *d += f(x, g)),
+    }
+}
+
+/// A sum in binary64 with one order on every machine: value `i` of each row goes to partial sum `i % 16`,
+/// and at the end the halves are added pairwise.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sum([f64; LANES]);
+
+impl Sum {
+    pub(crate) const ZERO: Self = Self([0.0; LANES]);
+
+    /// Adds f(x) of every number of a row.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, row: &[f32], f: impl Fn(f64) -> f64) {
+        let (blocks, rest) = row.as_chunks::<LANES>();
+        let mut lanes = self.0;
+        for block in blocks {
+            for (lane, &x) in lanes.iter_mut().zip(block) {
+                *lane += f(f64::from(x));
+            }
+        }
+        for (lane, &x) in lanes.iter_mut().zip(rest) {
+            *lane += f(f64::from(x));
+        }
+        self.0 = lanes;
+    }
+
+    /// The total.
+    #[inline(always)]
+    pub(crate) fn total(self) -> f64 {
+        let mut lanes = self.0;
+        let mut half = LANES / 2;
+        while half > 0 {
+            for at in 0..half {
+                lanes[at] += lanes[at + half];
+            }
+            half /= 2;
+        }
+        lanes[0]
+    }
+}
+
+/// Two sums over the pairs of two rows, ordered as [`Sum`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PairSums(Sum, Sum);
+
+impl PairSums {
+    pub(crate) const ZERO: Self = Self(Sum::ZERO, Sum::ZERO);
+
+    /// Adds both results of f(x, g) for every pair of numbers.
+    #[inline(always)]
+    pub(crate) fn add(&mut self, x: &[f32], g: &[f32], f: impl Fn(f32, f32) -> (f64, f64)) {
+        let (x_blocks, x_rest) = x.as_chunks::<LANES>();
+        let (g_blocks, g_rest) = g.as_chunks::<LANES>();
+        let (mut first, mut second) = (self.0.0, self.1.0);
+        for (x, g) in x_blocks.iter().zip(g_blocks) {
+            for lane in 0..LANES {
+                let (a, b) = f(x[lane], g[lane]);
+                first[lane] += a;
+                second[lane] += b;
+            }
+        }
+        for (lane, (&x, &g)) in x_rest.iter().zip(g_rest).enumerate() {
+            let (a, b) = f(x, g);
+            first[lane] += a;
+            second[lane] += b;
+        }
+        (self.0.0, self.1.0) = (first, second);
+    }
+
+    /// Both totals.
+    #[inline(always)]
+    pub(crate) fn totals(self) -> (f64, f64) {
+        (self.0.total(), self.1.total())
+    }
+}
