@@ -1,4 +1,5 @@
 #![doc = include_str!("../README.md")]
+#![allow(clippy::inline_always, reason = "kernel bodies must take on the instruction set of their caller")]
 
 mod activation;
 mod channels;
