@@ -14,6 +14,8 @@ mod planes;
 mod pool;
 mod resize;
 mod rows;
+#[cfg(test)]
+mod testing;
 
 pub use activation::{Activation, activate, activate_grad};
 pub use channels::{

@@ -144,3 +144,6 @@ pub fn gelu_slope(x: f32) -> f32 {
     let share = if x < 0.0 { tail } else { 1.0 - tail };
     (x * DENSITY).mul_add(bell, share)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,8 +2,8 @@
 
 #![expect(clippy::inline_always, reason = "the loops must take on their caller's instruction set")]
 
-use crate::planes::round_to_f16;
 use crate::{Store, Write};
+use boresight_numerics::round_f16;
 
 /// Partial sums that a reduction keeps side by side.
 const LANES: usize = 16;
@@ -13,7 +13,7 @@ const LANES: usize = 16;
 pub(crate) fn map(store: Store, x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
     match store {
         Store::F32 => y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x)),
-        Store::F16 => y.iter_mut().zip(x).for_each(|(y, &x)| *y = round_to_f16(f(x))),
+        Store::F16 => y.iter_mut().zip(x).for_each(|(y, &x)| *y = round_f16(f(x))),
     }
 }
 
@@ -23,7 +23,7 @@ pub(crate) fn map_pairs(store: Store, x: &[f32], z: &[f32], y: &mut [f32], f: im
     let each = y.iter_mut().zip(x).zip(z);
     match store {
         Store::F32 => each.for_each(|((y, &x), &z)| *y = f(x, z)),
-        Store::F16 => each.for_each(|((y, &x), &z)| *y = round_to_f16(f(x, z))),
+        Store::F16 => each.for_each(|((y, &x), &z)| *y = round_f16(f(x, z))),
     }
 }
 
