@@ -1,7 +1,18 @@
 //! Folding the input's normalisation into the first convolutions.
 
 use crate::{Error, Network, Op, Role};
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
+
+/// What a deployed network reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InputForm {
+    /// Raw sensor counts: the normalisation is folded into the first convolutions.
+    Counts,
+    /// Values that were normalised before they reach the device.
+    Normalised,
+}
 
 /// The linear map that folds `(count - mean) / std` into the convolutions that read the input.
 ///

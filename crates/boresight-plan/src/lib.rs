@@ -1,1 +1,16 @@
 #![doc = include_str!("../README.md")]
+
+mod backward;
+mod compile;
+mod error;
+mod forward;
+mod projection;
+mod slots;
+mod step;
+mod workspace;
+
+pub use boresight_kernels::Store;
+pub use compile::Plan;
+pub use error::Error;
+pub use projection::Projection;
+pub use workspace::{Mode, Workspace};

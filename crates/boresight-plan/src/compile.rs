@@ -1,0 +1,299 @@
+//! From a network to steps and buffers.
+
+use crate::slots::Slots;
+use crate::step::{Kind, Norm, Step, Tensor, TensorId};
+use crate::{Error, Mode, Store, Workspace};
+use boresight_ir::{Conv2d, Layout, Network, Node, NodeId, Op, Role, Shape};
+use boresight_kernels::{Activation, ConvShape, Planes};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A network compiled for batches of one size.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) tensors: Vec<Tensor>,
+    pub(crate) output: TensorId,
+    pub(crate) store: Store,
+    pub(crate) value_sizes: Vec<usize>,
+    pub(crate) gradient_sizes: Vec<usize>,
+    statistics: usize,
+    masks: usize,
+}
+
+impl Plan {
+    /// A plan with backward, for batches of `batch` images.
+    ///
+    /// # Errors
+    /// When the network cannot be run, see [`Error`].
+    pub fn training(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
+        let mut plan = Self::steps_of(network, batch, store)?;
+        plan.place_all_values();
+        plan.place_gradients();
+        Ok(plan)
+    }
+
+    /// A plan that only runs forward in [`Mode::Evaluate`]; buffers are shared by tensors that do not live together.
+    ///
+    /// # Errors
+    /// When the network cannot be run, see [`Error`].
+    pub fn inference(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
+        let mut plan = Self::steps_of(network, batch, store)?;
+        plan.masks = 0;
+        plan.place_values_by_lifetime();
+        Ok(plan)
+    }
+
+    /// Shape of the images `[batch, channels, height, width]`.
+    pub fn input_planes(&self) -> Planes {
+        self.tensors[0].planes
+    }
+
+    /// Shape of the logits.
+    pub fn output_planes(&self) -> Planes {
+        self.tensors[self.output].planes
+    }
+
+    /// Where each parameter stands.
+    pub const fn layout(&self) -> &Arc<Layout> {
+        &self.layout
+    }
+
+    /// Bytes of a workspace of this plan, kernels' scratch memory not counted.
+    pub fn peak_bytes(&self) -> usize {
+        let slots: usize = self.value_sizes.iter().chain(&self.gradient_sizes).sum();
+        (slots + self.statistics + self.masks) * size_of::<f32>()
+    }
+
+    /// Memory for this plan.
+    pub fn workspace(&self) -> Workspace {
+        let buffers = |sizes: &[usize]| sizes.iter().map(|&len| vec![0.0; len]).collect();
+        Workspace {
+            values: buffers(&self.value_sizes),
+            gradients: buffers(&self.gradient_sizes),
+            statistics: vec![0.0; self.statistics],
+            masks: vec![0.0; self.masks],
+            scratch: Vec::new(),
+            written: vec![false; self.tensors.len()],
+            mode: Mode::Evaluate,
+        }
+    }
+
+    fn steps_of(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
+        if batch == 0 {
+            return Err(Error::EmptyBatch);
+        }
+        if network.nodes().len() < 2 {
+            return Err(Error::Empty);
+        }
+        let mut compiler = Compiler { network, batch, store, steps: Vec::new(), statistics: 0, masks: 0 };
+        for (id, node) in network.iter().skip(1) {
+            compiler.add(id, node)?;
+        }
+        let tensors = network
+            .nodes()
+            .iter()
+            .map(|node| Tensor { planes: planes(batch, node.shape), slot: 0, gradient: None })
+            .collect();
+        Ok(Self {
+            layout: Arc::clone(network.layout()),
+            tensors,
+            output: network.output().index(),
+            store,
+            value_sizes: Vec::new(),
+            gradient_sizes: Vec::new(),
+            statistics: compiler.statistics,
+            masks: compiler.masks,
+            steps: compiler.steps,
+        })
+    }
+
+    /// Backward reads every value, so every tensor has a buffer of its own.
+    fn place_all_values(&mut self) {
+        for (slot, step) in self.steps.iter().enumerate() {
+            let tensor = &mut self.tensors[step.output];
+            tensor.slot = slot;
+            self.value_sizes.push(tensor.planes.len());
+        }
+    }
+
+    fn place_values_by_lifetime(&mut self) {
+        let mut slots = Slots::default();
+        let last = self.last_uses();
+        for (at, step) in self.steps.iter().enumerate() {
+            self.tensors[step.output].slot = slots.take(self.tensors[step.output].planes.len());
+            let mut released: Vec<TensorId> =
+                step.inputs.iter().copied().filter(|&input| input != 0 && last[input] == at).collect();
+            released.sort_unstable();
+            released.dedup();
+            for tensor in released {
+                slots.release(self.tensors[tensor].slot);
+            }
+        }
+        self.value_sizes = slots.into_sizes();
+    }
+
+    fn last_uses(&self) -> Vec<usize> {
+        let mut last = vec![usize::MAX; self.tensors.len()];
+        for (at, step) in self.steps.iter().enumerate() {
+            for &input in &step.inputs {
+                last[input] = at;
+            }
+        }
+        last
+    }
+
+    /// In the order of backward: a gradient lives from the last reader's step to the maker's step.
+    fn place_gradients(&mut self) {
+        let wanted = self.gradients_wanted();
+        let mut slots = Slots::default();
+        self.tensors[self.output].gradient = Some(slots.take(self.tensors[self.output].planes.len()));
+        for step in self.steps.iter().rev() {
+            // These rules make all their gradients at once.
+            let whole =
+                matches!(step.kind, Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::ChannelScale);
+            for &input in &step.inputs {
+                if (wanted[input] || (whole && wanted[step.output])) && self.tensors[input].gradient.is_none()
+                {
+                    self.tensors[input].gradient = Some(slots.take(self.tensors[input].planes.len()));
+                }
+            }
+            if let Some(slot) = self.tensors[step.output].gradient {
+                slots.release(slot);
+            }
+        }
+        self.gradient_sizes = slots.into_sizes();
+    }
+
+    /// Whether a parameter lies before each tensor.
+    fn gradients_wanted(&self) -> Vec<bool> {
+        let mut wanted = vec![false; self.tensors.len()];
+        for step in &self.steps {
+            let own =
+                matches!(step.kind, Kind::Convolve { .. } | Kind::Normalise(_) | Kind::ScaleShift { .. });
+            wanted[step.output] = own || step.inputs.iter().any(|&input| wanted[input]);
+        }
+        wanted
+    }
+}
+
+pub(crate) const fn planes(batch: usize, shape: Shape) -> Planes {
+    Planes { batch, channels: shape.channels, height: shape.height, width: shape.width }
+}
+
+struct Compiler<'network> {
+    network: &'network Network,
+    batch: usize,
+    store: Store,
+    steps: Vec<Step>,
+    statistics: usize,
+    masks: usize,
+}
+
+impl Compiler<'_> {
+    fn add(&mut self, id: NodeId, node: &Node) -> Result<(), Error> {
+        let mut output = id.index();
+        let kind = match node.op {
+            Op::Conv2d(conv) => self.convolve(id, node, conv),
+            Op::BatchNorm { epsilon } => {
+                if self.store == Store::F16 {
+                    return Err(Error::NotFolded { node: node.name.clone() });
+                }
+                let fused = self.fused_activation(id);
+                output = fused.map_or(output, |(reader, _)| reader.index());
+                self.normalise(
+                    id,
+                    node,
+                    epsilon,
+                    fused.map_or(Activation::Identity, |(_, activation)| activation),
+                )
+            }
+            Op::ScaleShift => {
+                Kind::ScaleShift { scale: self.range(id, Role::Scale), shift: self.range(id, Role::Shift) }
+            }
+            Op::MaxPool(window) => Kind::MaxPool(window),
+            Op::AvgPool(window) => Kind::AvgPool(window),
+            Op::GlobalAvgPool => Kind::GlobalAvgPool,
+            Op::Upsample { resize, .. } => Kind::Upsample(resize),
+            Op::Concat => Kind::Concat,
+            Op::Add => Kind::Add,
+            Op::ChannelScale if node.inputs[0] == node.inputs[1] => {
+                return Err(Error::SelfScale { node: node.name.clone() });
+            }
+            Op::ChannelScale => Kind::ChannelScale,
+            Op::Slice { start, .. } => Kind::Slice { start },
+            Op::Dropout { rate } => self.dropout(node, rate),
+            op => match activation(&op) {
+                Some(_) if self.is_fused(node) => return Ok(()),
+                Some(activation) => Kind::Activate(activation),
+                None => return Err(Error::Unsupported { node: node.name.clone(), op: op.name() }),
+            },
+        };
+        let inputs = node.inputs.iter().map(|input| input.index()).collect();
+        self.steps.push(Step { kind, inputs, output });
+        Ok(())
+    }
+
+    fn convolve(&mut self, id: NodeId, node: &Node, conv: Conv2d) -> Kind {
+        let source = node.inputs[0];
+        let shape = ConvShape {
+            input: planes(self.batch, self.network.node(source).shape),
+            out_channels: conv.out_channels,
+            kernel: conv.kernel,
+            stride: conv.stride,
+            padding: conv.padding,
+            groups: conv.groups,
+        };
+        let reads_image = source == self.network.input();
+        let border = if reads_image { self.range(source, Role::Border) } else { 0..0 };
+        Kind::Convolve {
+            shape,
+            weight: self.range(id, Role::Weight),
+            bias: self.range(id, Role::Bias),
+            border,
+        }
+    }
+
+    fn normalise(&mut self, id: NodeId, node: &Node, epsilon: f32, activation: Activation) -> Kind {
+        let statistics = self.statistics;
+        self.statistics += 2 * node.shape.channels;
+        let [scale, shift, mean, variance] =
+            [Role::Scale, Role::Shift, Role::Mean, Role::Variance].map(|role| self.range(id, role));
+        Kind::Normalise(Norm { scale, shift, mean, variance, epsilon, activation, statistics })
+    }
+
+    fn dropout(&mut self, node: &Node, rate: f32) -> Kind {
+        let start = self.masks;
+        self.masks += self.batch * node.shape.len();
+        Kind::Dropout { rate, name: node.name.clone(), mask: start..self.masks }
+    }
+
+    fn range(&self, id: NodeId, role: Role) -> Range<usize> {
+        self.network.layout().range(id, role).unwrap_or(0..0)
+    }
+
+    /// The activation that is the only reader of batch normalisation `id`.
+    fn fused_activation(&self, id: NodeId) -> Option<(NodeId, Activation)> {
+        let mut readers = self.network.consumers(id);
+        let reader = readers.next().filter(|_| readers.next().is_none())?;
+        Some((reader, activation(&self.network.node(reader).op)?))
+    }
+
+    /// Whether the batch normalisation before this activation has taken it in.
+    fn is_fused(&self, node: &Node) -> bool {
+        let source = node.inputs[0];
+        matches!(self.network.node(source).op, Op::BatchNorm { .. })
+            && self.fused_activation(source).is_some()
+    }
+}
+
+const fn activation(op: &Op) -> Option<Activation> {
+    match op {
+        Op::Relu => Some(Activation::Relu),
+        Op::Relu6 => Some(Activation::Relu6),
+        Op::Gelu => Some(Activation::Gelu),
+        Op::Sigmoid => Some(Activation::Sigmoid),
+        _ => None,
+    }
+}

@@ -1,0 +1,117 @@
+//! What a device makes of constants and images.
+
+use crate::{Error, Store};
+use boresight_ir::{InputForm, Network, NormalisationFold, Role};
+use boresight_kernels::Planes;
+use boresight_numerics::{ActivationFormat, ConversionCount, NumericProfile};
+use std::ops::Range;
+
+/// The map from a network's master values to the constants that a device holds, and from sensor counts to what it
+/// reads: normalisation folded or applied, then rounded as the profile says.
+///
+/// Training and the simulated device share it. The profile `f32` with normalised input is plain FP32.
+#[derive(Clone, Debug)]
+pub struct Projection {
+    profile: NumericProfile,
+    fold: Option<NormalisationFold>,
+    mean: Vec<f32>,
+    deviation: Vec<f32>,
+    trainable: usize,
+    border: Range<usize>,
+}
+
+impl Projection {
+    /// The projection of `network` under `profile`; `mean` and `deviation` are those of counts, for each band.
+    ///
+    /// # Errors
+    /// When the number of bands differs, or counts come in and the input is read by something other than
+    /// convolutions with a bias.
+    pub fn new(
+        network: &Network,
+        profile: &NumericProfile,
+        input: InputForm,
+        mean: &[f32],
+        deviation: &[f32],
+    ) -> Result<Self, Error> {
+        let expected = network.input_shape().channels;
+        if let Some(found) = [mean.len(), deviation.len()].into_iter().find(|&found| found != expected) {
+            return Err(boresight_ir::Error::BandCount { expected, found }.into());
+        }
+        let fold = match input {
+            InputForm::Counts => Some(NormalisationFold::new(network, mean, deviation)?),
+            InputForm::Normalised => None,
+        };
+        Ok(Self {
+            profile: profile.clone(),
+            fold,
+            mean: mean.to_vec(),
+            deviation: deviation.to_vec(),
+            trainable: network.parameter_count(),
+            border: network.layout().range(network.input(), Role::Border).unwrap_or(0..0),
+        })
+    }
+
+    /// The profile.
+    pub const fn profile(&self) -> &NumericProfile {
+        &self.profile
+    }
+
+    /// How activations are stored.
+    pub fn store(&self) -> Store {
+        match self.profile.activations {
+            ActivationFormat::F16 => Store::F16,
+            _ => Store::F32,
+        }
+    }
+
+    /// The border of the master network: the normalised value of count zero, for each band.
+    pub fn border(&self) -> Vec<f32> {
+        self.mean.iter().zip(&self.deviation).map(|(mean, deviation)| -mean / deviation).collect()
+    }
+
+    /// Writes the device's constants into `device`; returns what the conversion lost.
+    ///
+    /// # Panics
+    /// When a slice has another length than the layout of the network.
+    pub fn constants(&self, master: &[f32], device: &mut [f32]) -> ConversionCount {
+        match &self.fold {
+            Some(fold) => fold.apply(master, device),
+            None => device.copy_from_slice(master),
+        }
+        // A border that is not zero comes in with the image, so it is rounded as the image is.
+        self.profile.round_input(&mut device[self.border.clone()]);
+        self.profile.convert_constants(&mut device[..self.trainable])
+    }
+
+    /// Turns the gradient of device constants in place into that of master values. Rounding is passed straight
+    /// through, but nothing passes where a constant was finite and became infinite or was cut to the largest value.
+    pub fn adjoint(&self, device: &[f32], gradient: &mut [f32]) {
+        if self.profile.activations == ActivationFormat::F16 {
+            for (value, constant) in gradient.iter_mut().zip(device) {
+                if constant.abs() >= LARGEST {
+                    *value = 0.0;
+                }
+            }
+        }
+        if let Some(fold) = &self.fold {
+            fold.adjoint(gradient);
+        }
+    }
+
+    /// Turns counts `[batch, bands, height, width]` in place into what the device reads.
+    pub fn images(&self, planes: Planes, counts: &mut [f32]) {
+        if self.fold.is_none() {
+            for (at, plane) in counts.chunks_exact_mut(planes.plane()).enumerate() {
+                let band = at % planes.channels;
+                let (mean, deviation) = (self.mean[band], self.deviation[band]);
+                for value in plane {
+                    *value = (*value - mean) / deviation;
+                }
+            }
+        }
+        self.profile.round_input(counts);
+    }
+}
+
+/// The largest finite binary16 value.
+const LARGEST: f32 = 65_504.0;

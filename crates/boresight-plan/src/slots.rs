@@ -1,0 +1,38 @@
+//! Buffers with planned lifetimes.
+
+/// Hands out buffers and takes them back; a buffer is as large as the largest tensor that ever lies in it.
+#[derive(Debug, Default)]
+pub(crate) struct Slots {
+    sizes: Vec<usize>,
+    free: Vec<usize>,
+}
+
+impl Slots {
+    /// A free buffer for `len` values: the smallest that fits, or else the largest, which grows.
+    pub(crate) fn take(&mut self, len: usize) -> usize {
+        let fits = |&slot: &usize| self.sizes[slot] >= len;
+        let best = self.free.iter().copied().filter(fits).min_by_key(|&slot| (self.sizes[slot], slot));
+        let best = best.or_else(|| self.free.iter().copied().max_by_key(|&slot| (self.sizes[slot], slot)));
+        match best {
+            Some(slot) => {
+                self.free.retain(|&other| other != slot);
+                self.sizes[slot] = self.sizes[slot].max(len);
+                slot
+            }
+            None => {
+                self.sizes.push(len);
+                self.sizes.len() - 1
+            }
+        }
+    }
+
+    /// Takes a buffer back.
+    pub(crate) fn release(&mut self, slot: usize) {
+        self.free.push(slot);
+    }
+
+    /// Values of each buffer.
+    pub(crate) fn into_sizes(self) -> Vec<usize> {
+        self.sizes
+    }
+}

@@ -1,0 +1,55 @@
+//! One step of a plan: an operator with its shapes and the places of its parameters.
+
+use boresight_ir::{Resize, Window};
+use boresight_kernels::{Activation, ConvShape, Planes};
+use std::ops::Range;
+
+/// Number of a tensor: that of the node that makes it; tensor 0 is the image.
+pub(crate) type TensorId = usize;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Step {
+    pub(crate) kind: Kind,
+    pub(crate) inputs: Vec<TensorId>,
+    pub(crate) output: TensorId,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Kind {
+    Convolve { shape: ConvShape, weight: Range<usize>, bias: Range<usize>, border: Range<usize> },
+    Normalise(Norm),
+    ScaleShift { scale: Range<usize>, shift: Range<usize> },
+    Activate(Activation),
+    MaxPool(Window),
+    AvgPool(Window),
+    GlobalAvgPool,
+    Upsample(Resize),
+    Concat,
+    Add,
+    ChannelScale,
+    Slice { start: usize },
+    Dropout { rate: f32, name: String, mask: Range<usize> },
+}
+
+/// A batch normalisation with the activation that follows it.
+#[derive(Clone, Debug)]
+pub(crate) struct Norm {
+    pub(crate) scale: Range<usize>,
+    pub(crate) shift: Range<usize>,
+    pub(crate) mean: Range<usize>,
+    pub(crate) variance: Range<usize>,
+    pub(crate) epsilon: f32,
+    pub(crate) activation: Activation,
+    /// Place of the batch mean in the workspace's statistics; the batch variance follows it.
+    pub(crate) statistics: usize,
+}
+
+/// A tensor of the batch.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tensor {
+    pub(crate) planes: Planes,
+    /// Its slot in the workspace; unused for the image and for what is fused away.
+    pub(crate) slot: usize,
+    /// The slot of its gradient, where one is needed.
+    pub(crate) gradient: Option<usize>,
+}
