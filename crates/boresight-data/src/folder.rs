@@ -238,16 +238,15 @@ fn choose_bands(folder: &Path, rows: &[Row], wanted: Option<&Vec<String>>) -> Re
             common.push(band.clone());
         }
     }
-    for band in wanted.into_iter().flatten().filter(|band| !common.contains(band)) {
-        let lacking = rows.iter().zip(&scenes).find(|(_, bands)| !bands.contains(band));
-        let known = scenes.iter().any(|bands| bands.contains(band));
-        let (band, available) = (band.clone(), common);
-        return Err(match lacking {
-            Some((row, _)) if known => Error::MissingBand { band, scene: row.scene.clone(), available },
-            _ => Error::UnknownBand { band, available },
-        });
-    }
-    Ok(wanted.cloned().unwrap_or(common))
+    let Some(band) = wanted.into_iter().flatten().find(|band| !common.contains(band)) else {
+        return Ok(wanted.cloned().unwrap_or(common));
+    };
+    let (band, available) = (band.clone(), common);
+    let known = scenes.iter().any(|bands| bands.contains(&band));
+    Err(match rows.iter().zip(&scenes).find(|(_, bands)| !bands.contains(&band)) {
+        Some((row, _)) if known => Error::MissingBand { band, scene: row.scene.clone(), available },
+        _ => Error::UnknownBand { band, available },
+    })
 }
 
 /// The names of the images in a folder, without extension, sorted.

@@ -165,7 +165,7 @@ pub(crate) fn decode(path: &Path, bytes: &[u8]) -> Result<Image, Error> {
     }
 }
 
-fn damaged<'path, E>(path: &'path Path) -> impl Fn(E) -> Error + 'path
+fn damaged<E>(path: &Path) -> impl Fn(E) -> Error
 where
     E: std::error::Error + Send + Sync + 'static,
 {

@@ -6,6 +6,7 @@ mod folder;
 mod image;
 mod normalisation;
 mod sampler;
+mod synthetic;
 
 mod tiling;
 
@@ -16,4 +17,5 @@ pub use image::{MaskStyle, Raster, band_paths, read_bands, write_mask_png};
 pub use normalisation::Normalisation;
 pub use sampler::{Augmentation, Sampler, SamplerOptions};
 
+pub use synthetic::{Labels, SENTINEL2_BANDS, SyntheticOptions, synthetic};
 pub use tiling::{TileAt, Tiling};

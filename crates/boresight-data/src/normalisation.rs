@@ -95,7 +95,7 @@ mod tests {
         let dataset = dataset(&[(&[1, 3, 100, 100], 2), (&[8, 100], 1)], 2);
         let found = Normalisation::of(&dataset);
         assert_eq!(found.mean, [4.0, 100.0]);
-        assert_eq!(found.std, [(26.0_f64 / 3.0).sqrt() as f32, 1.0]);
+        assert_eq!(found.std, [2.943_920_3, 1.0]);
         assert_eq!(found.border(), [-4.0 / found.std[0], -100.0]);
     }
 

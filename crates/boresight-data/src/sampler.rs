@@ -161,7 +161,7 @@ fn foreground(scenes: &[Scene], ignore: Option<u8>) -> Vec<(u8, Vec<usize>)> {
         occurs[usize::from(*label)] = true;
     }
     let classes = (1..=u8::MAX).filter(|&class| occurs[usize::from(class)] && Some(class) != ignore);
-    let count = |class: u8, row: &[u8]| row.iter().filter(|&&label| label == class).count();
+    let count = |class: u8, row: &[u8]| row.iter().map(|&label| usize::from(label == class)).sum::<usize>();
     classes.map(|class| (class, running_sum(rows.iter().map(|row| count(class, row))))).collect()
 }
 
@@ -360,10 +360,10 @@ mod tests {
             let ratio: Vec<f64> = [0, 16].map(|at| f64::from(tile.counts[at]) / f64::from(level)).to_vec();
             let slack = 0.5 / f64::from(level);
             for &gain in &ratio {
-                prop_assert!(gain >= 0.9 * 0.97 - slack && gain <= 1.1 * 1.03 + slack);
+                prop_assert!((0.9 * 0.97 - slack..=1.1 * 1.03 + slack).contains(&gain));
             }
             let apart = ratio[0] / ratio[1];
-            prop_assert!(apart >= 0.97 / 1.03 - 2e-3 && apart <= 1.03 / 0.97 + 2e-3 || level > 57_000);
+            prop_assert!((0.97 / 1.03 - 2e-3..=1.03 / 0.97 + 2e-3).contains(&apart) || level > 57_000);
         }
     }
 }
