@@ -1,1 +1,9 @@
 #![doc = include_str!("../README.md")]
+
+mod deployment;
+mod error;
+mod simulator;
+
+pub use deployment::{Band, Deployment};
+pub use error::Error;
+pub use simulator::{Memory, Simulator, argmax};

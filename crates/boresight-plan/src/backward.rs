@@ -80,7 +80,7 @@ impl Pass<'_> {
             Kind::Concat => self.concat(slope),
             Kind::Add => {
                 for operand in 0..2 {
-                    self.into_input(operand, |_, write, target| match write {
+                    self.pass_on(operand, |_, write, target| match write {
                         Write::Set => target.copy_from_slice(slope),
                         Write::Add => kernels::add_assign(slope, target),
                     });
@@ -92,7 +92,7 @@ impl Pass<'_> {
     }
 
     /// Calls `write` with the gradient of an operand, if it is needed.
-    fn into_input(&mut self, operand: usize, write: impl FnOnce(&mut Self, Write, &mut [f32])) {
+    fn pass_on(&mut self, operand: usize, write: impl FnOnce(&mut Self, Write, &mut [f32])) {
         let tensor = self.step.inputs[operand];
         let Some(slot) = self.plan.tensors[tensor].gradient else { return };
         let mode = self.mark(tensor);
@@ -117,7 +117,7 @@ impl Pass<'_> {
         let border = &weights[border.clone()];
         let [grad_weight, grad_bias] = disjoint(gradient, [weight.clone(), bias.clone()]);
         kernels::conv2d_grad_weight(shape, x, border, slope, grad_weight, grad_bias, scratch);
-        self.into_input(0, |pass, write, target| {
+        self.pass_on(0, |pass, write, target| {
             let scratch = &mut pass.memory.scratch;
             kernels::conv2d_grad_input(shape, slope, &weights[weight.clone()], write, target, scratch);
         });
@@ -129,7 +129,7 @@ impl Pass<'_> {
         let [scale, shift] = [&norm.scale, &norm.shift].map(|range| &weights[range.clone()]);
         let [grad_scale, grad_shift] = disjoint(gradient, [norm.scale.clone(), norm.shift.clone()]);
         let (epsilon, activation) = (norm.epsilon, norm.activation);
-        self.into_input(0, |pass, write, target| {
+        self.pass_on(0, |pass, write, target| {
             let x = plan.value(step.inputs[0], images, &pass.memory.values);
             let (rule, (mean, variance)): (Rule, _) = match pass.memory.mode {
                 Mode::Train(_) => (kernels::batch_norm_grad, norm.batch(&pass.memory.statistics)),
@@ -151,7 +151,7 @@ impl Pass<'_> {
         let (weights, images, plan, step) = (self.weights, self.images, self.plan, self.step);
         let [grad_scale, grad_shift] = disjoint(gradient, [scale.clone(), shift.clone()]);
         let scale = &weights[scale.clone()];
-        self.into_input(0, |pass, write, target| {
+        self.pass_on(0, |pass, write, target| {
             let x = plan.value(step.inputs[0], images, &pass.memory.values);
             kernels::scale_shift_grad(planes, x, scale, slope, write, target, grad_scale, grad_shift);
         });
@@ -162,7 +162,7 @@ impl Pass<'_> {
         let mut at = 0;
         for operand in 0..self.step.inputs.len() {
             let planes = self.planes(operand);
-            self.into_input(operand, |_, write, target| {
+            self.pass_on(operand, |_, write, target| {
                 kernels::copy_channels(source, at, planes.channels, slope, planes, 0, write, target);
             });
             at += planes.channels;
@@ -172,8 +172,8 @@ impl Pass<'_> {
     fn channel_scale(&mut self, slope: &[f32]) {
         let planes = self.planes(0);
         let (images, plan, step) = (self.images, self.plan, self.step);
-        self.into_input(0, |pass, write_x, grad_x| {
-            pass.into_input(1, |pass, write_factors, grad_factors| {
+        self.pass_on(0, |pass, write_x, grad_x| {
+            pass.pass_on(1, |pass, write_factors, grad_factors| {
                 let x = plan.value(step.inputs[0], images, &pass.memory.values);
                 let factors = plan.value(step.inputs[1], images, &pass.memory.values);
                 kernels::channel_scale_grad(
@@ -195,7 +195,7 @@ impl Pass<'_> {
         let (images, plan, step) = (self.images, self.plan, self.step);
         let target_planes = plan.tensors[step.output].planes;
         let size = [target_planes.height, target_planes.width];
-        self.into_input(0, |pass, write, target| {
+        self.pass_on(0, |pass, write, target| {
             let x = plan.value(step.inputs[0], images, &pass.memory.values);
             match &step.kind {
                 Kind::Activate(activation) => kernels::activate_grad(*activation, x, slope, write, target),

@@ -13,17 +13,13 @@ impl Slots {
         let fits = |&slot: &usize| self.sizes[slot] >= len;
         let best = self.free.iter().copied().filter(fits).min_by_key(|&slot| (self.sizes[slot], slot));
         let best = best.or_else(|| self.free.iter().copied().max_by_key(|&slot| (self.sizes[slot], slot)));
-        match best {
-            Some(slot) => {
-                self.free.retain(|&other| other != slot);
-                self.sizes[slot] = self.sizes[slot].max(len);
-                slot
-            }
-            None => {
-                self.sizes.push(len);
-                self.sizes.len() - 1
-            }
-        }
+        let Some(slot) = best else {
+            self.sizes.push(len);
+            return self.sizes.len() - 1;
+        };
+        self.free.retain(|&other| other != slot);
+        self.sizes[slot] = self.sizes[slot].max(len);
+        slot
     }
 
     /// Takes a buffer back.
