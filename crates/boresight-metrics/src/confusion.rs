@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 const MOST: u64 = i64::MAX as u64;
 /// Tables counted side by side, so that equal neighbours do not wait for each other's increment.
 const LANES: usize = 4;
+/// Pixels whose cells are found at a time.
+const BLOCK: usize = 1024;
 
 /// Pixel counts by (label, prediction), for 2 to 255 classes.
 ///
@@ -141,17 +143,20 @@ impl Confusion {
             return Err(Error::MaskCount { labelled, masked: mask.len() });
         }
         // A pass that vectorises finds out whether there is anything to look for; most often there is not.
+        let last = u8::try_from(self.classes - 1).unwrap_or(u8::MAX);
+        let ignored = self.ignored.unwrap_or(last);
         let pixels = pair.labels.iter().zip(pair.predictions);
-        let suspect = pixels.fold(false, |found, (&label, &prediction)| {
-            found | (self.is_unknown(label) & self.is_counted(label)) | self.is_unknown(prediction)
+        let suspect = pixels.fold(0, |found, (&label, &prediction)| {
+            let label = u8::from(label > last) & u8::from(label != ignored);
+            found | label | u8::from(prediction > last)
         });
-        if suspect { self.find_unknown(pair) } else { Ok(()) }
+        if suspect > 0 { self.find_unknown(pair) } else { Ok(()) }
     }
 
     fn find_unknown(&self, pair: &LabelPair<'_>) -> Result<(), Error> {
         let classes = self.classes;
         for (pixel, (&label, &prediction)) in pair.labels.iter().zip(pair.predictions).enumerate() {
-            if !self.is_counted(label) || pair.mask.is_some_and(|mask| !mask[pixel]) {
+            if self.ignored == Some(label) || pair.mask.is_some_and(|mask| !mask[pixel]) {
                 continue;
             }
             if self.is_unknown(label) {
@@ -168,25 +173,46 @@ impl Confusion {
         usize::from(class) >= self.classes
     }
 
-    fn is_counted(&self, label: u8) -> bool {
-        self.ignored != Some(label)
-    }
-
     /// Counts of a pair that [`Self::check`] passed.
     fn tally(&self, pair: &LabelPair<'_>) -> Vec<u64> {
+        let cells = self.counts.len();
         // What is not counted goes to one more cell behind the matrix.
-        let cells = self.classes * self.classes;
-        let cell = |pixel: usize, counted: bool| {
-            let label = pair.labels[pixel];
-            let cell = usize::from(label) * self.classes + usize::from(pair.predictions[pixel]);
-            if counted && self.is_counted(label) { cell } else { cells }
-        };
-        let mut lanes = vec![0_u64; LANES * (cells + 1)];
-        for pixel in 0..pair.labels.len() {
-            let counted = pair.mask.is_none_or(|mask| mask[pixel]);
-            lanes[cell(pixel, counted) * LANES + pixel % LANES] += 1;
+        let mut lanes = vec![[0_u64; LANES]; cells + 1];
+        let mut block = [0_u16; BLOCK];
+        for start in (0..pair.labels.len()).step_by(BLOCK) {
+            let pixels = start..pair.labels.len().min(start + BLOCK);
+            let block = &mut block[..pixels.len()];
+            self.find_cells(&pair.within(pixels), block);
+            let (quads, rest) = block.as_chunks::<LANES>();
+            for quad in quads {
+                for (lane, &cell) in quad.iter().enumerate() {
+                    lanes[usize::from(cell)][lane] += 1;
+                }
+            }
+            for &cell in rest {
+                lanes[usize::from(cell)][0] += 1;
+            }
         }
-        lanes.chunks_exact(LANES).take(cells).map(|lanes| lanes.iter().sum()).collect()
+        lanes.iter().take(cells).map(|lanes| lanes.iter().sum()).collect()
+    }
+
+    /// The cell of each pixel, or the one behind the last for a pixel that is not counted.
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "classes are at most 255 and cells at most 255 * 255"
+    )]
+    fn find_cells(&self, pair: &LabelPair<'_>, cells: &mut [u16]) {
+        let (classes, nowhere) = (self.classes as u16, self.counts.len() as u16);
+        // 256 is no label.
+        let ignored = self.ignored.map_or(256, u16::from);
+        for ((cell, &label), &prediction) in cells.iter_mut().zip(pair.labels).zip(pair.predictions) {
+            // At most 255 * 255 + 255, also where an ignored pixel holds what is no class.
+            let label = u16::from(label);
+            *cell = if label == ignored { nowhere } else { label * classes + u16::from(prediction) };
+        }
+        for (cell, &counted) in cells.iter_mut().zip(pair.mask.unwrap_or_default()) {
+            *cell = if counted { *cell } else { nowhere };
+        }
     }
 }
 
@@ -239,6 +265,35 @@ mod tests {
         let pair = LabelPair::new(&[0, 1, 7], &[1, 1, 9]).masked(&[true, true, false]);
         let counts = counted(&Confusion::new(2).unwrap(), pair).unwrap();
         assert_eq!(counts, Confusion::from_counts(2, &[0, 1, 0, 1]).unwrap());
+    }
+
+    #[test]
+    fn maps_longer_than_a_block_are_counted_whole() {
+        let pixels = 2 * BLOCK + LANES + 1;
+        let map = |period: usize| (0..pixels).map(|pixel| u8::from(pixel % period == 0)).collect::<Vec<u8>>();
+        let (labels, predictions) = (map(3), map(5));
+        let mask: Vec<bool> = (0..pixels).map(|pixel| pixel % 7 != 0).collect();
+        let counts =
+            counted(&Confusion::new(2).unwrap(), LabelPair::new(&labels, &predictions).masked(&mask))
+                .unwrap();
+        let expected = |label: bool, prediction: bool| {
+            let of =
+                |pixel: &usize| (pixel % 3 == 0, pixel % 5 == 0) == (label, prediction) && pixel % 7 != 0;
+            (0..pixels).filter(of).count() as u64
+        };
+        let cells = [(false, false), (false, true), (true, false), (true, true)];
+        let cells = cells.map(|(label, prediction)| expected(label, prediction));
+        assert_eq!(counts, Confusion::from_counts(2, &cells).unwrap());
+    }
+
+    #[test]
+    fn the_largest_number_of_classes_fits_its_cells() {
+        let mut counts = Confusion::new(255).unwrap().ignoring(255);
+        counts.update(&LabelPair::new(&[254, 255, 255], &[254, 255, 0])).unwrap();
+        assert_eq!((counts.pixels(), counts.count(254, 254)), (1, 1));
+        let bad = LabelPair::new(&[255, 0], &[255, 255]).masked(&[true, false]);
+        counts.update(&bad).unwrap();
+        assert_eq!(counts.pixels(), 1);
     }
 
     #[test]

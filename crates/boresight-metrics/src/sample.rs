@@ -1,5 +1,7 @@
 //! What is counted.
 
+use std::ops::Range;
+
 /// A label map, a prediction of it, and perhaps a mask; all in the same pixel order.
 #[derive(Clone, Copy, Debug)]
 pub struct LabelPair<'data> {
@@ -21,5 +23,14 @@ impl<'data> LabelPair<'data> {
     #[must_use]
     pub const fn masked(self, mask: &'data [bool]) -> Self {
         Self { mask: Some(mask), ..self }
+    }
+
+    /// These pixels of the pair, which must lie in every map.
+    pub(crate) fn within(&self, pixels: Range<usize>) -> Self {
+        Self {
+            labels: &self.labels[pixels.clone()],
+            predictions: &self.predictions[pixels.clone()],
+            mask: self.mask.map(|mask| &mask[pixels]),
+        }
     }
 }
