@@ -270,19 +270,18 @@ mod tests {
     #[test]
     fn maps_longer_than_a_block_are_counted_whole() {
         let pixels = 2 * BLOCK + LANES + 1;
-        let map = |period: usize| (0..pixels).map(|pixel| u8::from(pixel % period == 0)).collect::<Vec<u8>>();
+        let map = |period: usize| {
+            (0..pixels).map(|pixel| u8::from(pixel.is_multiple_of(period))).collect::<Vec<u8>>()
+        };
         let (labels, predictions) = (map(3), map(5));
         let mask: Vec<bool> = (0..pixels).map(|pixel| pixel % 7 != 0).collect();
         let counts =
             counted(&Confusion::new(2).unwrap(), LabelPair::new(&labels, &predictions).masked(&mask))
                 .unwrap();
-        let expected = |label: bool, prediction: bool| {
-            let of =
-                |pixel: &usize| (pixel % 3 == 0, pixel % 5 == 0) == (label, prediction) && pixel % 7 != 0;
-            (0..pixels).filter(of).count() as u64
-        };
-        let cells = [(false, false), (false, true), (true, false), (true, true)];
-        let cells = cells.map(|(label, prediction)| expected(label, prediction));
+        let cells = [(0, 0), (0, 1), (1, 0), (1, 1)].map(|cell| {
+            let here = |&pixel: &usize| mask[pixel] && (labels[pixel], predictions[pixel]) == cell;
+            (0..pixels).filter(here).count() as u64
+        });
         assert_eq!(counts, Confusion::from_counts(2, &cells).unwrap());
     }
 
