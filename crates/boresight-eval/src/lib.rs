@@ -1,1 +1,17 @@
 #![doc = include_str!("../README.md")]
+
+mod error;
+mod evaluator;
+mod finalist;
+mod measure;
+mod scoring;
+mod settings;
+mod tiles;
+
+pub use error::Error;
+pub use evaluator::{Phase, Progress, SegmentationEvaluator};
+pub use finalist::{Finalist, Stages};
+pub use measure::Measure;
+pub use scoring::{Score, confusion, predict};
+pub use settings::EvaluationSettings;
+pub use tiles::SceneTiles;

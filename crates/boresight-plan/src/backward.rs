@@ -231,7 +231,7 @@ impl Pass<'_> {
                 }
                 Kind::Dropout { mask, .. } => match pass.memory.mode {
                     Mode::Train(_) => {
-                        kernels::dropout_grad(&pass.memory.masks[mask.clone()], slope, write, target)
+                        kernels::dropout_grad(&pass.memory.masks[mask.clone()], slope, write, target);
                     }
                     Mode::Evaluate => match write {
                         Write::Set => target.copy_from_slice(slope),

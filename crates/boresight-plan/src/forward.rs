@@ -93,7 +93,7 @@ impl Plan {
             Kind::Activate(activation) => kernels::activate(*activation, store, x, output),
             Kind::MaxPool(window) => kernels::max_pool(planes, window.kernel, window.stride, x, output),
             Kind::AvgPool(window) => {
-                kernels::avg_pool(planes, window.kernel, window.stride, store, x, output)
+                kernels::avg_pool(planes, window.kernel, window.stride, store, x, output);
             }
             Kind::GlobalAvgPool => kernels::global_avg_pool(planes, store, x, output),
             Kind::Upsample(Resize::Nearest) => kernels::upsample_nearest(planes, size, x, output),

@@ -1,0 +1,63 @@
+//! Why a candidate gets no verdict.
+
+use std::path::PathBuf;
+
+/// Why a candidate gets no verdict.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The data cannot be tiled.
+    #[error(transparent)]
+    Data(#[from] boresight_data::Error),
+    /// Training cannot take place.
+    #[error(transparent)]
+    Train(#[from] boresight_train::Error),
+    /// The network cannot be deployed.
+    #[error(transparent)]
+    Deploy(#[from] boresight_deploy::Error),
+    /// The network is not valid.
+    #[error(transparent)]
+    Network(#[from] boresight_ir::Error),
+    /// Labels cannot be counted.
+    #[error(transparent)]
+    Metrics(#[from] boresight_metrics::Error),
+    /// The observer broke the evaluation off.
+    #[error("interrupted")]
+    Interrupted,
+    /// An objective that nobody knows.
+    #[error("'{name}' is no objective; known are {known}")]
+    UnknownMeasure {
+        /// What was given.
+        name: String,
+        /// Every known name.
+        known: String,
+    },
+    /// The network reads another number of bands, or another tile, than the data have.
+    #[error("the network reads {network}, the data give {data}")]
+    Shape {
+        /// Shape that the network reads.
+        network: boresight_ir::Shape,
+        /// Shape of a tile.
+        data: boresight_ir::Shape,
+    },
+    /// A weights file cannot be written.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The device refuses a network that it took before.
+    #[error("the device refuses the network: {reason}")]
+    Refused {
+        /// The node and the rule.
+        reason: String,
+    },
+    /// Training of the finalist left the finite numbers.
+    #[error("the finalist's training diverged: {reason}")]
+    Diverged {
+        /// What was seen.
+        reason: String,
+    },
+}

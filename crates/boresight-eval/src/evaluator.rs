@@ -1,0 +1,290 @@
+//! The whole way of one candidate.
+
+use crate::scoring::{Score, confusion};
+use crate::{Error, EvaluationSettings, Measure, SceneTiles};
+use boresight_core::{
+    Context, Cost, CostModel, Evaluator, Fit, Objective, Outcome, Seed, TrainEvent, Trainer, TrialId,
+    Violation,
+};
+use boresight_data::{Dataset, Normalisation, Scene};
+use boresight_deploy::{Band, Deployment, Simulator};
+use boresight_ir::{InputForm, Network, Shape, Weights, fold_batch_norm};
+use boresight_numerics::NumericProfile;
+use boresight_train::{SegmentationTrainer, TrainSettings, to_safetensors};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+/// Where in its evaluation a candidate is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Training in FP32.
+    Training,
+    /// Fine-tuning under the device's numerics.
+    Alignment,
+}
+
+/// Sees the training of every candidate, from worker threads; `Break` interrupts it.
+pub type Progress<'run> = dyn Fn(TrialId, Phase, &TrainEvent) -> ControlFlow<()> + Send + Sync + 'run;
+
+/// Trains, fine-tunes, converts, runs on the simulated device, scores and costs a network.
+///
+/// The verdict's attributes are `parameters`, `macs`, `latency_s`, `fps` and, on the validation split,
+/// `miou_fp32`, `miou_converted`, `miou_aligned` and the same three of `vessel_iou`.
+pub struct SegmentationEvaluator<'run, C> {
+    dataset: &'run Dataset,
+    bands: Vec<Band>,
+    settings: &'run EvaluationSettings,
+    cost: C,
+    measures: Vec<Measure>,
+    objectives: Vec<Objective>,
+    weights: Option<PathBuf>,
+    progress: &'run Progress<'run>,
+}
+
+impl<C: fmt::Debug> fmt::Debug for SegmentationEvaluator<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SegmentationEvaluator")
+            .field("settings", &self.settings)
+            .field("cost", &self.cost)
+            .field("measures", &self.measures)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A trained candidate in its two forms.
+#[derive(Clone, Debug)]
+pub(crate) struct Candidate {
+    /// FP32 weights of the network.
+    pub(crate) fp32: Weights,
+    /// Fine-tuned master values of the folded network; those of `fp32` where nothing was fine-tuned.
+    pub(crate) aligned: Weights,
+    /// The network without batch normalisation.
+    pub(crate) folded: Network,
+}
+
+impl<'run, C> SegmentationEvaluator<'run, C> {
+    /// An evaluator on the training and validation splits of `dataset`.
+    ///
+    /// # Errors
+    /// When tiles do not fit the scenes or a setting lies outside its range.
+    pub fn new(
+        dataset: &'run Dataset,
+        settings: &'run EvaluationSettings,
+        cost: C,
+        measures: &[Measure],
+        progress: &'run Progress<'run>,
+    ) -> Result<Self, Error> {
+        dataset.require_tile(settings.tile)?;
+        settings.training.check()?;
+        if let Some(alignment) = &settings.alignment {
+            alignment.check()?;
+        }
+        let statistics = Normalisation::of(dataset);
+        let bands = statistics.mean.iter().zip(&statistics.std);
+        Ok(Self {
+            dataset,
+            bands: bands.map(|(&mean, &deviation)| Band { mean, deviation }).collect(),
+            settings,
+            cost,
+            measures: measures.to_vec(),
+            objectives: measures.iter().map(|measure| measure.objective()).collect(),
+            weights: None,
+            progress,
+        })
+    }
+
+    /// The same evaluator, leaving the weights of each trial in `folder`, see [`SegmentationEvaluator::weights_of`].
+    #[must_use]
+    pub fn keeping_weights(self, folder: &Path) -> Self {
+        Self { weights: Some(folder.to_owned()), ..self }
+    }
+
+    /// The two files in `folder` that keep a trial's weights: FP32, and aligned masters of the folded network.
+    pub fn weights_of(folder: &Path, trial: TrialId) -> [PathBuf; 2] {
+        ["fp32", "aligned"].map(|form| folder.join(format!("trial-{:05}-{form}.safetensors", trial.0)))
+    }
+
+    /// Statistics of the training split, for each band.
+    pub fn bands(&self) -> &[Band] {
+        &self.bands
+    }
+
+    pub(crate) const fn dataset(&self) -> &'run Dataset {
+        self.dataset
+    }
+
+    pub(crate) const fn cost_model(&self) -> &C {
+        &self.cost
+    }
+
+    fn check_shape(&self, network: &Network) -> Result<(), Error> {
+        let tile = self.settings.tile;
+        let data = Shape::new(self.dataset.bands.len(), tile, tile);
+        if network.input_shape() == data {
+            Ok(())
+        } else {
+            Err(Error::Shape { network: network.input_shape(), data })
+        }
+    }
+
+    /// Trains in FP32; `start` continues from weights.
+    pub(crate) fn train(
+        &self,
+        network: &Network,
+        settings: &TrainSettings,
+        start: Option<&Weights>,
+        context: &Context,
+    ) -> Result<Fit<Weights>, Error> {
+        let profile = NumericProfile::f32();
+        self.fit(network, settings, &profile, InputForm::Normalised, start, (Phase::Training, context))
+    }
+
+    /// Folds the network and fine-tunes it under the device's numerics, where the settings ask for it.
+    pub(crate) fn align(
+        &self,
+        network: &Network,
+        fp32: Weights,
+        context: &Context,
+    ) -> Result<Fit<Candidate>, Error> {
+        let (folded, masters) = fold_batch_norm(network, &fp32)?;
+        let fit = match &self.settings.alignment {
+            None => Fit::Trained(masters),
+            Some(settings) => {
+                let (profile, input) = (&self.settings.profile, self.settings.input);
+                let context = Context { seed: context.seed.derive("alignment", 0), ..context.clone() };
+                self.fit(&folded, settings, profile, input, Some(&masters), (Phase::Alignment, &context))?
+            }
+        };
+        Ok(match fit {
+            Fit::Trained(aligned) => Fit::Trained(Candidate { fp32, aligned, folded }),
+            Fit::Diverged { reason } => Fit::Diverged { reason: format!("fine-tuning: {reason}") },
+            Fit::Interrupted => Fit::Interrupted,
+        })
+    }
+
+    fn fit(
+        &self,
+        network: &Network,
+        settings: &TrainSettings,
+        profile: &NumericProfile,
+        input: InputForm,
+        start: Option<&Weights>,
+        (phase, context): (Phase, &Context),
+    ) -> Result<Fit<Weights>, Error> {
+        let (tile, count) = (self.settings.tile, self.settings.samples_per_epoch);
+        let examples = SceneTiles::new(&self.dataset.train, tile, count, &self.settings.sampler)?;
+        let mean: Vec<f32> = self.bands.iter().map(|band| band.mean).collect();
+        let deviation: Vec<f32> = self.bands.iter().map(|band| band.deviation).collect();
+        let trainer = SegmentationTrainer {
+            settings,
+            examples: &examples,
+            mean: &mean,
+            deviation: &deviation,
+            profile,
+            input,
+            start,
+            validation: None,
+        };
+        let mut observer = |event: &TrainEvent| (self.progress)(context.trial, phase, event);
+        Ok(trainer.train(network, context, &mut observer)?)
+    }
+
+    /// The three deployments of a candidate: as trained, converted, aligned.
+    pub(crate) fn deployments(
+        &self,
+        network: &Network,
+        candidate: &Candidate,
+    ) -> Result<[Deployment; 3], Error> {
+        let EvaluationSettings { profile, input, .. } = self.settings;
+        Ok([
+            Deployment::undeployed(network, &candidate.fp32, &self.bands)?,
+            Deployment::convert(network, &candidate.fp32, &self.bands, *input, profile)?,
+            Deployment::convert(&candidate.folded, &candidate.aligned, &self.bands, *input, profile)?,
+        ])
+    }
+
+    /// Scores of deployments over whole scenes.
+    pub(crate) fn score(&self, deployments: &[Deployment; 3], scenes: &[Scene]) -> Result<[Score; 3], Error> {
+        let mut scores = [Score { miou: 0.0, vessel_iou: 0.0 }; 3];
+        for (score, deployment) in scores.iter_mut().zip(deployments) {
+            let simulator = Simulator::new(deployment.clone(), 1)?;
+            *score = Score::of(&confusion(&simulator, self.dataset, scenes)?);
+        }
+        Ok(scores)
+    }
+
+    fn keep(&self, candidate: &Candidate, trial: TrialId) -> Result<(), Error> {
+        let Some(folder) = &self.weights else { return Ok(()) };
+        let files = Self::weights_of(folder, trial);
+        for (path, weights) in files.into_iter().zip([&candidate.fp32, &candidate.aligned]) {
+            let bytes = to_safetensors(weights, &[])?;
+            // Written under another name first, so that a file of this name is always whole.
+            let partial = path.with_extension("partial");
+            std::fs::write(&partial, bytes)
+                .and_then(|()| std::fs::rename(&partial, &path))
+                .map_err(|source| Error::File { path, source })?;
+        }
+        Ok(())
+    }
+
+    fn measure(&self, network: &Network, cost: &Cost, [fp32, converted, aligned]: [Score; 3]) -> Outcome {
+        let value = |measure: &Measure| measure.of(network, cost, aligned.miou, aligned.vessel_iou);
+        let mut attributes = BTreeMap::from([
+            ("parameters".to_owned(), network.parameter_count() as f64),
+            ("macs".to_owned(), network.macs() as f64),
+            ("latency_s".to_owned(), cost.latency.0),
+            ("fps".to_owned(), cost.fps),
+        ]);
+        for (form, score) in [("fp32", fp32), ("converted", converted), ("aligned", aligned)] {
+            attributes.insert(format!("miou_{form}"), score.miou);
+            attributes.insert(format!("vessel_iou_{form}"), score.vessel_iou);
+        }
+        let objectives = self.measures.iter().map(value).collect();
+        Outcome::Measured { objectives, violations: Vec::new(), attributes }
+    }
+}
+
+impl<C> Evaluator<Network> for SegmentationEvaluator<'_, C>
+where
+    C: CostModel<Network>,
+    C::Error: fmt::Display,
+{
+    type Error = Error;
+
+    fn objectives(&self) -> &[Objective] {
+        &self.objectives
+    }
+
+    fn evaluate(&self, network: &Network, context: &Context) -> Result<Outcome, Error> {
+        self.check_shape(network)?;
+        let cost = match self.cost.estimate(network) {
+            Ok(cost) => cost,
+            Err(refusal) => {
+                let violation = Violation { constraint: self.cost.device().to_owned(), amount: 1.0 };
+                return Ok(Outcome::Infeasible { violations: vec![violation], reason: refusal.to_string() });
+            }
+        };
+        let fit = match self.train(network, &self.settings.training, None, context)? {
+            Fit::Trained(weights) => self.align(network, weights, context)?,
+            Fit::Diverged { reason } => Fit::Diverged { reason },
+            Fit::Interrupted => Fit::Interrupted,
+        };
+        match fit {
+            Fit::Trained(candidate) => {
+                let deployments = self.deployments(network, &candidate)?;
+                let scores = self.score(&deployments, &self.dataset.val)?;
+                self.keep(&candidate, context.trial)?;
+                Ok(self.measure(network, &cost, scores))
+            }
+            Fit::Diverged { reason } => Ok(Outcome::Diverged { reason }),
+            Fit::Interrupted => Err(Error::Interrupted),
+        }
+    }
+}
+
+/// The seed of what follows the search for `trial`.
+pub(crate) const fn final_seed(run: Seed, trial: TrialId) -> Seed {
+    run.derive("final", trial.0)
+}

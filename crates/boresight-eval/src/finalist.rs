@@ -1,0 +1,93 @@
+//! What happens to the winner of a search.
+
+use crate::evaluator::{Candidate, final_seed};
+use crate::{Error, Score, SegmentationEvaluator};
+use boresight_core::{Context, Cost, CostModel, Fidelity, Fit, Seed, TrialId};
+use boresight_deploy::Deployment;
+use boresight_ir::{Network, fold_batch_norm};
+use boresight_train::{TrainSettings, read_weights};
+use std::fmt;
+use std::path::Path;
+
+/// Scores of the three forms of a network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stages {
+    /// The FP32 network.
+    pub fp32: Score,
+    /// That network after post-training conversion, on the simulated device.
+    pub converted: Score,
+    /// After FP16-aware fine-tuning, on the simulated device.
+    pub aligned: Score,
+}
+
+impl Stages {
+    const fn new([fp32, converted, aligned]: [Score; 3]) -> Self {
+        Self { fp32, converted, aligned }
+    }
+}
+
+/// The winner of a search, scored on both splits.
+#[derive(Clone, Debug)]
+pub struct Finalist {
+    /// What it costs.
+    pub cost: Cost,
+    /// On the validation split, which the search has seen.
+    pub val: Stages,
+    /// On the test split, which it has not.
+    pub test: Stages,
+    /// As trained, converted, aligned.
+    pub deployments: [Deployment; 3],
+    /// Master values of the folded network, fine-tuned.
+    pub aligned: boresight_ir::Weights,
+}
+
+impl<C> SegmentationEvaluator<'_, C>
+where
+    C: CostModel<Network>,
+    C::Error: fmt::Display,
+{
+    /// Takes up the weights that `trial` left in `folder`, trains them on for `further` (then aligns them again),
+    /// and scores them on both splits.
+    ///
+    /// # Errors
+    /// When a file is missing or damaged, training diverges or is interrupted.
+    pub fn finish(
+        &self,
+        network: &Network,
+        trial: TrialId,
+        folder: &Path,
+        run: Seed,
+        further: Option<&TrainSettings>,
+    ) -> Result<Finalist, Error> {
+        let cost = self
+            .cost_model()
+            .estimate(network)
+            .map_err(|refusal| Error::Refused { reason: refusal.to_string() })?;
+        let [fp32, aligned] = Self::weights_of(folder, trial);
+        let fp32 = read_weights(&fp32, network)?;
+        let candidate = match further {
+            None => {
+                let (folded, _) = fold_batch_norm(network, &fp32)?;
+                let aligned = read_weights(&aligned, &folded)?;
+                Candidate { fp32, aligned, folded }
+            }
+            Some(settings) => {
+                let context = Context { seed: final_seed(run, trial), fidelity: Fidelity::FULL, trial };
+                let fp32 = trained(self.train(network, settings, Some(&fp32), &context)?)?;
+                trained(self.align(network, fp32, &context)?)?
+            }
+        };
+        let deployments = self.deployments(network, &candidate)?;
+        let val = Stages::new(self.score(&deployments, &self.dataset().val)?);
+        let test = Stages::new(self.score(&deployments, &self.dataset().test)?);
+        Ok(Finalist { cost, val, test, deployments, aligned: candidate.aligned })
+    }
+}
+
+fn trained<M>(fit: Fit<M>) -> Result<M, Error> {
+    match fit {
+        Fit::Trained(model) => Ok(model),
+        Fit::Diverged { reason } => Err(Error::Diverged { reason }),
+        Fit::Interrupted => Err(Error::Interrupted),
+    }
+}
