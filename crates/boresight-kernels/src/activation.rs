@@ -151,3 +151,84 @@ dispatch! {
         with_function!(activation, F => pass_pairs(write, x, grad_y, grad_x, F::chain));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{
+        assert_close, assert_gradient, bits, dot, numbers, plain_activation, wide, written,
+    };
+    use proptest::prelude::*;
+
+    const ALL: [Activation; 5] =
+        [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::Gelu, Activation::Sigmoid];
+
+    proptest! {
+        #[test]
+        fn values_and_gradients_agree_with_plain_formulas(seed: u64, len in 1_usize..70) {
+            let x: Vec<f32> = numbers(seed, len).iter().map(|x| 4.0 * x).collect();
+            // A step across a kink is no derivative.
+            prop_assume!(x.iter().all(|x| x.abs() > 1e-4 && (x - 6.0).abs() > 1e-4));
+            let grad_y = numbers(seed ^ 1, len);
+            for activation in ALL {
+                let mut y = vec![f32::NAN; len];
+                activate(activation, Store::F32, &x, &mut y);
+                let expected: Vec<f64> = wide(&x).iter().map(|&x| plain_activation(activation, x)).collect();
+                assert_close(&y, &expected, 1e-6);
+                let gradient = written(len, |write, grad_x| activate_grad(activation, &x, &grad_y, write, grad_x));
+                assert_gradient(&x, &gradient, |x| {
+                    let y: Vec<f64> = x.iter().map(|&x| plain_activation(activation, x)).collect();
+                    dot(&y, &grad_y)
+                });
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_zero_exactly_at_the_kinks() {
+        let x = [-1.0, -0.0, 0.0, 1.0, 6.0, 7.0];
+        let mut gradient = [f32::NAN; 6];
+        activate_grad(Activation::Relu, &x, &[1.0; 6], Write::Set, &mut gradient);
+        assert_eq!(bits(&gradient), bits(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]));
+        activate_grad(Activation::Relu6, &x, &[1.0; 6], Write::Set, &mut gradient);
+        assert_eq!(bits(&gradient), bits(&[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
+    }
+
+    #[test]
+    fn nan_is_never_hidden() {
+        for activation in ALL {
+            let mut y = [0.0];
+            activate(activation, Store::F16, &[f32::NAN], &mut y);
+            assert!(y[0].is_nan(), "{activation:?}");
+        }
+    }
+
+    #[test]
+    fn stores_round_as_half_does() {
+        let x: Vec<f32> = (0..=u32::MAX).step_by(9973).map(f32::from_bits).collect();
+        let halves = (0..=u16::MAX).map(|bits| half::f16::from_bits(bits).to_f32());
+        let ties = halves.flat_map(|x| [x, x.next_up(), x.next_down(), x * 1.000_488_3]);
+        let x: Vec<f32> = x.into_iter().chain(ties).collect();
+        let mut y = vec![0.0; x.len()];
+        activate(Activation::Identity, Store::F16, &x, &mut y);
+        for (x, y) in x.iter().zip(y) {
+            let expected = half::f16::from_f32(*x).to_f32();
+            assert!(y.to_bits() == expected.to_bits() || (x.is_nan() && y.is_nan()), "{x} became {y}");
+        }
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let (x, g) = (numbers(1, 1003), numbers(2, 1003));
+        for activation in ALL {
+            let run = |version| {
+                let (mut y, mut d) = (vec![0.0; 1003], numbers(3, 1003));
+                activate_all(version, activation, Store::F16, &x, &mut y);
+                activate_grad_all(version, activation, &x, &g, Write::Add, &mut d);
+                (bits(&y), bits(&d))
+            };
+            let results: Vec<_> = Version::all().into_iter().map(run).collect();
+            assert!(results.iter().all(|result| *result == results[0]), "{activation:?}");
+        }
+    }
+}

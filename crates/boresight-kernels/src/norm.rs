@@ -371,3 +371,6 @@ dispatch! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

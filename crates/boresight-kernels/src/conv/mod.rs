@@ -1,17 +1,28 @@
 //! Two-dimensional convolution: forward, gradient of the input, gradient of the weights.
 
+mod band;
+mod correlate;
+mod gradient;
+mod lanes;
 mod shape;
+#[cfg(test)]
+mod tests;
 
-use crate::{Store, Write};
+use crate::dispatch::{Version, dispatch};
+use crate::{Planes, Store, Write};
+use band::Grid;
+use correlate::{Correlation, Finish, Place, Weights};
+use gradient::WeightGradient;
+use lanes::launch;
 use shape::{Optional, assert_len};
 
 pub use shape::ConvShape;
 
 /// Convolves `input` with `weight` into `output`.
 ///
-/// Positions outside the input read `border[channel]` (an empty slice means zero). Each output is one chain of
+/// Positions outside the input read `border[channel]` (an empty slice means zeros). Each output is one chain of
 /// fused multiply-adds from 0.0 over (input channel, kernel row, kernel column) in this order, then `+ bias`
-/// (an empty slice means none), then the rounding that `store` asks for: the same bits on every processor.
+/// (an empty slice means zeros), then the rounding that `store` asks for: the same bits on every processor.
 /// `scratch` grows as needed and holds nothing of value between calls.
 ///
 /// # Panics
@@ -26,26 +37,12 @@ pub fn conv2d(
     output: &mut [f32],
     scratch: &mut Vec<f32>,
 ) {
-    scratch.clear();
-    shape.check(border, weight.len());
-    let planes = shape.output();
-    assert_len("input", input.len(), shape.input.len(), Optional::No);
-    assert_len("bias", bias.len(), shape.out_channels, Optional::Yes);
-    assert_len("output", output.len(), planes.len(), Optional::No);
-    output.fill(0.0);
-    each_product(shape, |product| {
-        let pixel = product.pixel.map_or_else(|| value_or_zero(border, product.channel), |at| input[at]);
-        output[product.output] = pixel.mul_add(weight[product.weight], output[product.output]);
-    });
-    for (index, value) in output.iter_mut().enumerate() {
-        let channel = index / planes.plane() % planes.channels;
-        *value = store.apply(*value + value_or_zero(bias, channel));
-    }
+    forward(Version::best(), shape, input, border, weight, bias, store, output, scratch);
 }
 
 /// Gradient of the input of [`conv2d`], from the gradient of its output; what falls on the border is dropped.
 ///
-/// The rounding of the store counts as the identity. Deterministic.
+/// The rounding of the store counts as the identity. Deterministic. `scratch` grows as needed.
 ///
 /// # Panics
 /// If a slice's length does not fit `shape`, or `shape` contradicts itself.
@@ -57,24 +54,12 @@ pub fn conv2d_grad_input(
     grad_input: &mut [f32],
     scratch: &mut Vec<f32>,
 ) {
-    scratch.clear();
-    shape.check(&[], weight.len());
-    assert_len("grad_output", grad_output.len(), shape.output().len(), Optional::No);
-    assert_len("grad_input", grad_input.len(), shape.input.len(), Optional::No);
-    if write == Write::Set {
-        grad_input.fill(0.0);
-    }
-    each_product(shape, |product| {
-        if let Some(pixel) = product.pixel {
-            grad_input[pixel] =
-                grad_output[product.output].mul_add(weight[product.weight], grad_input[pixel]);
-        }
-    });
+    input_gradient(Version::best(), shape, grad_output, weight, write, grad_input, scratch);
 }
 
 /// Gradients of the weights and of the bias (an empty slice: none) of [`conv2d`]; both are overwritten.
 ///
-/// Border positions count with their value `border[channel]`. Deterministic.
+/// Border positions count with their value `border[channel]`. Deterministic. `scratch` grows as needed.
 ///
 /// # Panics
 /// If a slice's length does not fit `shape`, or `shape` contradicts itself.
@@ -87,54 +72,161 @@ pub fn conv2d_grad_weight(
     grad_bias: &mut [f32],
     scratch: &mut Vec<f32>,
 ) {
-    scratch.clear();
+    let version = Version::best();
+    weight_gradient(version, shape, input, border, grad_output, grad_weight, grad_bias, scratch);
+}
+
+/// [`conv2d`] on one instruction set.
+fn forward(
+    version: Version,
+    shape: &ConvShape,
+    input: &[f32],
+    border: &[f32],
+    weight: &[f32],
+    bias: &[f32],
+    store: Store,
+    output: &mut [f32],
+    scratch: &mut Vec<f32>,
+) {
+    shape.check(border, weight.len());
+    assert_len("input", input.len(), shape.input.len(), Optional::No);
+    assert_len("bias", bias.len(), shape.out_channels, Optional::Yes);
+    assert_len("output", output.len(), shape.output().len(), Optional::No);
+    let taps = shape.taps();
+    let correlation = Correlation {
+        source: input,
+        planes: shape.input,
+        border,
+        grid: shape.grid(),
+        groups: shape.groups,
+        weights: Weights {
+            values: weight,
+            steps: [shape.group_outputs() * shape.depth() * taps, shape.depth() * taps, taps],
+            first: 0,
+            taps: [shape.kernel[1].cast_signed(), 1],
+        },
+        finish: Finish::Forward { bias, store },
+        target: output,
+        place: Place { planes: shape.output(), first: [0, 0], step: [1, 1] },
+        scratch,
+    };
+    launch(version, correlation);
+}
+
+/// [`conv2d_grad_input`] on one instruction set.
+///
+/// The input positions that are equal modulo the stride are read by the same kernel positions: each such phase is a
+/// correlation of the gradient with a part of the kernel, mirrored.
+fn input_gradient(
+    version: Version,
+    shape: &ConvShape,
+    grad_output: &[f32],
+    weight: &[f32],
+    write: Write,
+    grad_input: &mut [f32],
+    scratch: &mut Vec<f32>,
+) {
+    shape.check(&[], weight.len());
+    assert_len("grad_output", grad_output.len(), shape.output().len(), Optional::No);
+    assert_len("grad_input", grad_input.len(), shape.input.len(), Optional::No);
+    let [rows, columns] = [0, 1].map(|axis| shape.stride[axis].min(axis_size(shape.input, axis)));
+    for phase in 0..rows * columns {
+        let [y, x] = [Phase::new(shape, 0, phase / columns), Phase::new(shape, 1, phase % columns)];
+        let (taps, steps) = (shape.taps(), [shape.stride[0].cast_signed(), shape.stride[1].cast_signed()]);
+        let correlation = Correlation {
+            source: grad_output,
+            planes: shape.output(),
+            border: &[],
+            grid: Grid {
+                size: [y.size, x.size],
+                kernel: [y.taps, x.taps],
+                stride: [1, 1],
+                origin: [y.origin, x.origin],
+            },
+            groups: shape.groups,
+            weights: Weights {
+                values: weight,
+                steps: [shape.group_outputs() * shape.depth() * taps, taps, shape.depth() * taps],
+                first: y.last_tap * shape.kernel[1] + x.last_tap,
+                taps: [-steps[0] * shape.kernel[1].cast_signed(), -steps[1]],
+            },
+            finish: Finish::Gradient(write),
+            target: &mut *grad_input,
+            place: Place { planes: shape.input, first: [y.first, x.first], step: shape.stride },
+            scratch: &mut *scratch,
+        };
+        launch(version, correlation);
+    }
+}
+
+/// [`conv2d_grad_weight`] on one instruction set.
+fn weight_gradient(
+    version: Version,
+    shape: &ConvShape,
+    input: &[f32],
+    border: &[f32],
+    grad_output: &[f32],
+    grad_weight: &mut [f32],
+    grad_bias: &mut [f32],
+    scratch: &mut Vec<f32>,
+) {
     shape.check(border, grad_weight.len());
     let planes = shape.output();
     assert_len("input", input.len(), shape.input.len(), Optional::No);
     assert_len("grad_output", grad_output.len(), planes.len(), Optional::No);
     assert_len("grad_bias", grad_bias.len(), shape.out_channels, Optional::Yes);
-    grad_weight.fill(0.0);
-    each_product(shape, |product| {
-        let pixel = product.pixel.map_or_else(|| value_or_zero(border, product.channel), |at| input[at]);
-        let slot = &mut grad_weight[product.weight];
-        *slot = grad_output[product.output].mul_add(pixel, *slot);
-    });
-    grad_bias.fill(0.0);
+    let grid = shape.grid();
+    launch(version, WeightGradient { shape, grid, input, border, grad_output, grad_weight, scratch });
     if !grad_bias.is_empty() {
-        for (index, &grad) in grad_output.iter().enumerate() {
-            grad_bias[index / planes.plane() % planes.channels] += grad;
+        grad_bias.fill(0.0);
+        add_channel_sums(version, planes, grad_output, grad_bias);
+    }
+}
+
+dispatch! {
+    /// Adds the sum of each channel to `sums`.
+    fn add_channel_sums(planes: Planes, values: &[f32], sums: &mut [f32]) {
+        for (index, plane) in values.chunks_exact(planes.plane()).enumerate() {
+            let mut lanes = [0.0_f32; 64];
+            let (chunks, rest) = plane.as_chunks::<64>();
+            for chunk in chunks {
+                lanes.iter_mut().zip(chunk).for_each(|(lane, value)| *lane += value);
+            }
+            let total = lanes.iter().sum::<f32>() + rest.iter().sum::<f32>();
+            sums[index % planes.channels] += total;
         }
     }
 }
 
-fn value_or_zero(values: &[f32], channel: usize) -> f32 {
-    values.get(channel).copied().unwrap_or(0.0)
+fn axis_size(planes: Planes, axis: usize) -> usize {
+    [planes.height, planes.width][axis]
 }
 
-/// One product of the defining sum: indices into output, weights and input (`None`: the border).
-struct Product {
-    output: usize,
-    weight: usize,
-    channel: usize,
-    pixel: Option<usize>,
+/// The input positions of one axis that are equal modulo the stride.
+struct Phase {
+    /// The first one, and how many there are.
+    first: usize,
+    size: usize,
+    /// Kernel positions that meet them: how many, and the last.
+    taps: usize,
+    last_tap: usize,
+    /// Output that the first position meets at the last of these kernel positions.
+    origin: isize,
 }
 
-/// Visits every product, per output in the order (input channel, kernel row, kernel column).
-fn each_product(shape: &ConvShape, mut visit: impl FnMut(Product)) {
-    let (input, planes, depth) = (shape.input, shape.output(), shape.depth());
-    let [rows, columns] = shape.kernel;
-    for output in 0..planes.len() {
-        let (x, y) = (output % planes.width, output / planes.width % planes.height);
-        let (out_channel, image) =
-            (output / planes.plane() % planes.channels, output / planes.plane() / planes.channels);
-        for tap in 0..depth * rows * columns {
-            let (kx, ky, c) = (tap % columns, tap / columns % rows, tap / columns / rows);
-            let channel = out_channel / shape.group_outputs() * depth + c;
-            let iy = (y * shape.stride[0] + ky).checked_sub(shape.padding[0]).filter(|&iy| iy < input.height);
-            let ix = (x * shape.stride[1] + kx).checked_sub(shape.padding[1]).filter(|&ix| ix < input.width);
-            let row = (image * input.channels + channel) * input.height;
-            let pixel = iy.zip(ix).map(|(iy, ix)| (row + iy) * input.width + ix);
-            visit(Product { output, weight: out_channel * depth * rows * columns + tap, channel, pixel });
+impl Phase {
+    fn new(shape: &ConvShape, axis: usize, first: usize) -> Self {
+        let stride = shape.stride[axis];
+        let padded = first + shape.padding[axis];
+        // Position `first` meets output `padded / stride - j` at the kernel position `padded % stride + j * stride`.
+        let (output, tap) = (padded / stride, padded % stride);
+        let taps = shape.kernel[axis].saturating_sub(tap).div_ceil(stride);
+        Self {
+            first,
+            size: (axis_size(shape.input, axis) - first).div_ceil(stride),
+            taps,
+            last_tap: tap + taps.saturating_sub(1) * stride,
+            origin: output.cast_signed() - taps.saturating_sub(1).cast_signed(),
         }
     }
 }

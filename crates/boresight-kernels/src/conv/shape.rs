@@ -1,5 +1,6 @@
 //! Dimensions of a convolution and the checks that every kernel makes of its slices.
 
+use super::band::Grid;
 use crate::Planes;
 
 /// Dimensions of a 2-D convolution; weights are `[out_channels, input.channels / groups, kernel rows, columns]`.
@@ -62,6 +63,17 @@ impl ConvShape {
     /// Output channels of one group.
     pub(super) fn group_outputs(&self) -> usize {
         self.out_channels / self.groups
+    }
+
+    /// Which positions of the input each output reads.
+    pub(super) fn grid(&self) -> Grid {
+        let planes = self.output();
+        Grid {
+            size: [planes.height, planes.width],
+            kernel: self.kernel,
+            stride: self.stride,
+            origin: self.padding.map(|padding| -padding.cast_signed()),
+        }
     }
 
     fn steps(&self, axis: usize, size: usize) -> usize {

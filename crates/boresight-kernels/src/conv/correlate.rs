@@ -1,0 +1,366 @@
+//! The forward direction: products of a padded feature map with a kernel, summed over channels and kernel positions.
+//!
+//! Lanes are neighbouring results of one channel; a tile of several channels by several vectors stays in registers
+//! over the whole sum, so every result is one chain of fused multiply-adds whatever the tile and the instruction set.
+
+#![expect(clippy::inline_always, reason = "the loops must take on their caller's instruction set")]
+
+use super::band::{Band, Extent, Grid};
+use super::lanes::{Job, Lanes};
+use crate::{Planes, Store, Write};
+use std::ops::Range;
+
+/// Values of a band that keep it in the second-level cache.
+const BAND_BUDGET: usize = 96 * 1024;
+
+/// Room for the widest tile.
+const STAGE: usize = 8 * 3 * 16;
+
+/// A correlation of a feature map with a kernel, group by group.
+pub(super) struct Correlation<'a> {
+    pub(super) source: &'a [f32],
+    pub(super) planes: Planes,
+    /// Value around each source channel; may be empty.
+    pub(super) border: &'a [f32],
+    pub(super) grid: Grid,
+    pub(super) groups: usize,
+    pub(super) weights: Weights<'a>,
+    pub(super) finish: Finish<'a>,
+    pub(super) target: &'a mut [f32],
+    pub(super) place: Place,
+    pub(super) scratch: &'a mut Vec<f32>,
+}
+
+/// Where the weight of (group, result channel, source channel, kernel row, kernel column) stands.
+#[derive(Clone, Copy)]
+pub(super) struct Weights<'a> {
+    pub(super) values: &'a [f32],
+    /// Distance between groups, between result channels and between source channels.
+    pub(super) steps: [usize; 3],
+    /// Position of the first kernel position.
+    pub(super) first: usize,
+    /// Distance between kernel rows and between kernel columns.
+    pub(super) taps: [isize; 2],
+}
+
+/// Where results go: rows and columns `first + index * step` of a feature map.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) planes: Planes,
+    pub(super) first: [usize; 2],
+    pub(super) step: [usize; 2],
+}
+
+/// What becomes of a sum.
+#[derive(Clone, Copy)]
+pub(super) enum Finish<'a> {
+    /// Plus the bias of its channel (empty: zero), then rounded.
+    Forward { bias: &'a [f32], store: Store },
+    /// Written as a gradient.
+    Gradient(Write),
+}
+
+/// Some result channels, with their first weight and the first values of their planes.
+struct Block {
+    rows: usize,
+    bias: [f32; 8],
+    target: *mut f32,
+}
+
+/// A run over the flattened positions of a band.
+struct Sweep<'a> {
+    band: *const f32,
+    taps: &'a [f32],
+    weights: *const f32,
+    stage: *mut f32,
+    vectors: usize,
+}
+
+/// Row and column of a flattened position.
+#[derive(Clone, Copy)]
+struct Cursor {
+    row: usize,
+    column: usize,
+}
+
+/// What the writing of a tile needs to know of its surroundings.
+#[derive(Clone, Copy)]
+struct Shape<'a> {
+    place: Place,
+    finish: Finish<'a>,
+    /// Rows of this band.
+    rows: usize,
+    columns: usize,
+    pitch: usize,
+}
+
+/// Channels of the next tile when `left` remain.
+fn tile_rows(left: usize, most: usize) -> usize {
+    match left {
+        5.. => most,
+        3 | 4 => 4,
+        _ => left,
+    }
+}
+
+impl Correlation<'_> {
+    fn depth(&self) -> usize {
+        self.planes.channels / self.groups
+    }
+
+    fn outputs(&self) -> usize {
+        self.place.planes.channels / self.groups
+    }
+
+    /// Copies the weights into the order in which tiles read them: (group, tile, source channel, tap, tile row).
+    fn pack(&self, most: usize, packed: &mut [f32]) {
+        let mut packed = packed.iter_mut();
+        for group in 0..self.groups {
+            let mut output = 0;
+            while output < self.outputs() {
+                let rows = tile_rows(self.outputs() - output, most);
+                let left = (self.outputs() - output).min(rows);
+                for index in 0..self.depth() * self.grid.kernel[0] * self.grid.kernel[1] {
+                    let base = self.weight_index(group, index) + output * self.weights.steps[1];
+                    for (row, slot) in packed.by_ref().take(rows).enumerate() {
+                        let at = base + row * self.weights.steps[1];
+                        *slot = if row < left { self.weights.values[at] } else { 0.0 };
+                    }
+                }
+                output += rows;
+            }
+        }
+    }
+
+    /// Position of the weight number `index`, over (source channel, kernel row, kernel column), of the first channel.
+    fn weight_index(&self, group: usize, index: usize) -> usize {
+        let [rows, columns] = self.grid.kernel;
+        let (channel, tap) = (index / (rows * columns), index % (rows * columns));
+        let origin = self.weights.first + group * self.weights.steps[0] + channel * self.weights.steps[2];
+        let [y, x] = [tap / columns, tap % columns].map(usize::cast_signed);
+        origin.wrapping_add_signed(y * self.weights.taps[0] + x * self.weights.taps[1])
+    }
+
+    /// Result channels of a group, rounded up to whole tiles.
+    fn padded_outputs(&self, most: usize) -> usize {
+        let mut output = 0;
+        while output < self.outputs() {
+            output += tile_rows(self.outputs() - output, most);
+        }
+        output
+    }
+
+    /// The channels from `output` of `group` on, in `image`.
+    fn block(&mut self, image: usize, group: usize, output: usize, first_row: usize) -> Block {
+        let outputs = self.outputs();
+        let channel = group * outputs + output;
+        let rows = (outputs - output).min(8);
+        let mut bias = [0.0; 8];
+        if let Finish::Forward { bias: given @ [_, ..], .. } = self.finish {
+            bias[..rows].copy_from_slice(&given[channel..channel + rows]);
+        }
+        let Place { planes, first, step } = self.place;
+        let row = first[0] + first_row * step[0];
+        let start = ((image * planes.channels + channel) * planes.height + row) * planes.width + first[1];
+        Block { rows, bias, target: self.target[start..].as_mut_ptr() }
+    }
+}
+
+impl Job for Correlation<'_> {
+    #[inline(always)]
+    unsafe fn run<V: Lanes>(mut self) {
+        let (depth, outputs) = (self.depth(), self.outputs());
+        let length = depth * self.grid.kernel[0] * self.grid.kernel[1];
+        let band = Band::fitting(self.grid, depth, BAND_BUDGET);
+        let group_weights = self.padded_outputs(V::ROWS) * length;
+        let sizes = [STAGE, length, group_weights * self.groups, band.channel * depth];
+        let total = sizes.iter().sum();
+        let mut scratch = std::mem::take(self.scratch);
+        if scratch.len() < total {
+            scratch.resize(total, 0.0);
+        }
+        let (stage, rest) = scratch.split_at_mut(sizes[0]);
+        let (taps, rest) = rest.split_at_mut(sizes[1]);
+        let (packed, padded) = rest.split_at_mut(sizes[2]);
+        band.write_taps(taps);
+        self.pack(V::ROWS, packed);
+        for unit in 0..self.planes.batch * self.groups {
+            let (image, group) = (unit / self.groups, unit % self.groups);
+            for first_row in (0..self.grid.size[0]).step_by(band.rows) {
+                let rows = band.rows.min(self.grid.size[0] - first_row);
+                let extent = Extent {
+                    images: image..image + 1,
+                    channels: group * depth..(group + 1) * depth,
+                    rows: first_row..first_row + rows,
+                };
+                band.fill(self.planes, self.source, self.border, &extent, padded);
+                let shape = Shape {
+                    place: self.place,
+                    finish: self.finish,
+                    rows,
+                    columns: self.grid.size[1],
+                    pitch: band.pitch,
+                };
+                let mut sweep = Sweep {
+                    band: padded.as_ptr(),
+                    taps,
+                    weights: packed[group * group_weights..].as_ptr(),
+                    stage: stage.as_mut_ptr(),
+                    vectors: band.positions(1, rows).div_ceil(V::WIDTH),
+                };
+                let mut output = 0;
+                while output < outputs {
+                    let tile = tile_rows(outputs - output, V::ROWS);
+                    let block = self.block(image, group, output, first_row);
+                    let block = Block { rows: block.rows.min(tile), ..block };
+                    // SAFETY: the band serves all positions, the packed weights hold `length` values for each row
+                    // of the tile, the target's rows lie in its slice, and the caller vouches for `V`.
+                    unsafe {
+                        match tile {
+                            8 => sweep.run::<V, 8>(&shape, &block),
+                            4 => sweep.run::<V, 4>(&shape, &block),
+                            2 => sweep.run::<V, 2>(&shape, &block),
+                            _ => sweep.run::<V, 1>(&shape, &block),
+                        }
+                        sweep.weights = sweep.weights.add(tile * length);
+                    }
+                    output += tile;
+                }
+            }
+        }
+        *self.scratch = scratch;
+    }
+}
+
+impl Sweep<'_> {
+    /// Computes all positions for one block of channels.
+    #[inline(always)]
+    unsafe fn run<V: Lanes, const M: usize>(&self, shape: &Shape<'_>, block: &Block) {
+        let widest = match M {
+            8 => 3,
+            4 => V::COLUMNS_OF_FOUR,
+            _ => 6,
+        };
+        let mut cursor = Cursor { row: 0, column: 0 };
+        let mut vector = 0;
+        while vector < self.vectors {
+            let left = (self.vectors - vector).min(widest);
+            // SAFETY: as promised by the caller; a tile ends at the last vector.
+            unsafe {
+                let band = self.band.add(vector * V::WIDTH);
+                let columns = match left {
+                    6.. => self.tile::<V, M, 6>(band),
+                    3.. => self.tile::<V, M, 3>(band),
+                    2 => self.tile::<V, M, 2>(band),
+                    _ => self.tile::<V, M, 1>(band),
+                };
+                for column in 0..columns {
+                    let stage = self.stage.add(column * V::WIDTH);
+                    shape.write::<V>(block, stage, columns * V::WIDTH, cursor);
+                    cursor = shape.advance(cursor, V::WIDTH);
+                }
+                vector += columns;
+            }
+        }
+    }
+
+    /// Sums M channels by N vectors in registers and leaves them in the stage, row by row; returns N.
+    #[inline(always)]
+    unsafe fn tile<V: Lanes, const M: usize, const N: usize>(&self, band: *const f32) -> usize {
+        // SAFETY: the caller promises M weights per tap and a band that covers N vectors at each tap's distance.
+        unsafe {
+            let mut sums = [[V::splat(0.0); N]; M];
+            let mut weight = self.weights;
+            for distance in self.taps {
+                let values = band.add(distance.to_bits() as usize);
+                let mut pixels = [V::splat(0.0); N];
+                for (n, pixel) in pixels.iter_mut().enumerate() {
+                    *pixel = V::load(values.add(n * V::WIDTH));
+                }
+                for (m, sums) in sums.iter_mut().enumerate() {
+                    let factor = V::splat(*weight.add(m));
+                    for (sum, pixel) in sums.iter_mut().zip(pixels) {
+                        *sum = pixel.mul_add(factor, *sum);
+                    }
+                }
+                weight = weight.add(M);
+            }
+            for (m, sums) in sums.into_iter().enumerate() {
+                for (n, sum) in sums.into_iter().enumerate() {
+                    sum.store(self.stage.add((m * N + n) * V::WIDTH));
+                }
+            }
+        }
+        N
+    }
+}
+
+impl Shape<'_> {
+    fn advance(&self, mut cursor: Cursor, count: usize) -> Cursor {
+        cursor.column += count;
+        while cursor.column >= self.pitch {
+            cursor.column -= self.pitch;
+            cursor.row += 1;
+        }
+        cursor
+    }
+
+    /// Writes one vector of each channel of `block`, found `step` apart in the stage, to its place in the result.
+    #[inline(always)]
+    unsafe fn write<V: Lanes>(&self, block: &Block, stage: *const f32, step: usize, mut cursor: Cursor) {
+        let mut lane = 0;
+        while lane < V::WIDTH && cursor.row < self.rows {
+            let lanes = lane..V::WIDTH.min(lane + self.columns.saturating_sub(cursor.column));
+            let Place { planes, step: stride, .. } = self.place;
+            let start = cursor.row * stride[0] * planes.width + cursor.column * stride[1];
+            for row in 0..block.rows {
+                let target = block.target.wrapping_add(row * planes.plane() + start);
+                // SAFETY: the stage holds a vector for each row of the block; `lanes` are results of this image row,
+                // which begin at `target` and lie `stride` apart.
+                unsafe {
+                    let sums = stage.add(row * step);
+                    if stride[1] == 1 {
+                        self.put(V::load(sums), block.bias[row], target.wrapping_sub(lane), lanes.clone());
+                    } else {
+                        self.scatter(std::slice::from_raw_parts(sums.add(lane), lanes.len()), target);
+                    }
+                }
+            }
+            let next = V::WIDTH.min(lane + self.pitch - cursor.column);
+            cursor = self.advance(cursor, next - lane);
+            lane = next;
+        }
+    }
+
+    /// Finishes the lanes `lanes` of `sums` and writes them to `target + lane`.
+    #[inline(always)]
+    unsafe fn put<V: Lanes>(&self, sums: V, bias: f32, target: *mut f32, lanes: Range<usize>) {
+        // SAFETY: the caller vouches for the lanes of `target`.
+        unsafe {
+            let values = match self.finish {
+                Finish::Forward { store: Store::F32, .. } => sums.add(V::splat(bias)),
+                Finish::Forward { store: Store::F16, .. } => sums.add(V::splat(bias)).round_f16(),
+                Finish::Gradient(Write::Set) => sums,
+                Finish::Gradient(Write::Add) => V::load_part(target, lanes.clone()).add(sums),
+            };
+            if lanes.len() == V::WIDTH {
+                values.store(target);
+            } else {
+                values.store_part(target, lanes);
+            }
+        }
+    }
+
+    /// Writes a gradient's values the column stride apart.
+    #[inline(always)]
+    unsafe fn scatter(&self, values: &[f32], target: *mut f32) {
+        let write = if matches!(self.finish, Finish::Gradient(Write::Add)) { Write::Add } else { Write::Set };
+        for (index, &value) in values.iter().enumerate() {
+            // SAFETY: the caller vouches for as many places as values.
+            unsafe {
+                let slot = target.add(index * self.place.step[1]);
+                *slot = write.apply(*slot, value);
+            }
+        }
+    }
+}

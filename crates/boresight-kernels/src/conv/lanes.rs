@@ -1,0 +1,286 @@
+//! Vector registers of `f32`, one type for each instruction set, and the jump to the set a processor has.
+
+use crate::dispatch::{Level, Version};
+use std::ops::Range;
+
+/// A vector of `f32` lanes.
+///
+/// # Safety
+/// Every function needs the instruction set of the implementing type, as [`launch`] guarantees it. Pointers must
+/// be valid for `WIDTH` values, or for the named lanes where a range of lanes is given.
+pub(super) trait Lanes: Copy {
+    /// Lanes of a vector.
+    const WIDTH: usize;
+    /// Channels of the tallest tile that the registers hold.
+    const ROWS: usize;
+    /// Vectors per channel of a tile of four channels.
+    const COLUMNS_OF_FOUR: usize;
+
+    unsafe fn splat(value: f32) -> Self;
+    unsafe fn load(from: *const f32) -> Self;
+    /// Reads lanes `lanes` from `from + lane`; the others are zero.
+    unsafe fn load_part(from: *const f32, lanes: Range<usize>) -> Self;
+    unsafe fn store(self, to: *mut f32);
+    /// Writes lanes `lanes` to `to + lane`.
+    unsafe fn store_part(self, to: *mut f32, lanes: Range<usize>);
+    unsafe fn add(self, other: Self) -> Self;
+    /// `self * factor + sum`, rounded once.
+    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
+    unsafe fn round_f16(self) -> Self;
+    /// Sum over the lanes, in an order fixed for the type.
+    unsafe fn total(self) -> f32;
+}
+
+/// Work that is written once for all vector types.
+pub(super) trait Job {
+    /// Does the work.
+    ///
+    /// # Safety
+    /// The processor has the instruction set of `V`.
+    unsafe fn run<V: Lanes>(self);
+}
+
+/// Runs `job` with the vectors of `version`.
+pub(super) fn launch(version: Version, job: impl Job) {
+    match version.level() {
+        // SAFETY: the portable vectors need no particular instruction set.
+        Level::Portable => unsafe { job.run::<Quad>() },
+        // SAFETY: a `Version` of this level exists only where the processor has these features.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 => unsafe { x86::launch_avx2(job) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx512 => unsafe { x86::launch_avx512(job) },
+    }
+}
+
+/// Four lanes in plain Rust.
+#[derive(Clone, Copy)]
+pub(super) struct Quad([f32; 4]);
+
+impl Lanes for Quad {
+    const WIDTH: usize = 4;
+    const ROWS: usize = 4;
+    const COLUMNS_OF_FOUR: usize = 3;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Self([value; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's pointer is valid for four values.
+        Self(unsafe { from.cast::<[f32; 4]>().read() })
+    }
+
+    #[inline(always)]
+    unsafe fn load_part(from: *const f32, lanes: Range<usize>) -> Self {
+        let mut values = [0.0; 4];
+        for lane in lanes {
+            // SAFETY: the caller's pointer is valid at the named lanes.
+            values[lane] = unsafe { *from.wrapping_add(lane) };
+        }
+        Self(values)
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's pointer is valid for four values.
+        unsafe { to.cast::<[f32; 4]>().write(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn store_part(self, to: *mut f32, lanes: Range<usize>) {
+        for lane in lanes {
+            // SAFETY: the caller's pointer is valid at the named lanes.
+            unsafe { *to.wrapping_add(lane) = self.0[lane] };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane].mul_add(factor.0[lane], sum.0[lane])))
+    }
+
+    #[inline(always)]
+    unsafe fn round_f16(self) -> Self {
+        Self(self.0.map(boresight_numerics::round_f16))
+    }
+
+    #[inline(always)]
+    unsafe fn total(self) -> f32 {
+        (self.0[0] + self.0[2]) + (self.0[1] + self.0[3])
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use super::{Job, Lanes};
+    use std::arch::x86_64::*;
+    use std::ops::Range;
+
+    const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+
+    #[target_feature(enable = "avx2,fma,f16c")]
+    pub(super) fn launch_avx2(job: impl Job) {
+        // SAFETY: this function runs only where the features are there.
+        unsafe { job.run::<__m256>() }
+    }
+
+    #[target_feature(enable = "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) fn launch_avx512(job: impl Job) {
+        // SAFETY: this function runs only where the features are there.
+        unsafe { job.run::<__m512>() }
+    }
+
+    /// All bits set in the lanes `lanes`, as the masked moves of AVX2 want it.
+    #[target_feature(enable = "avx2")]
+    #[inline]
+    fn mask256(lanes: Range<usize>) -> __m256i {
+        let mask: [i32; 8] = std::array::from_fn(|lane| if lanes.contains(&lane) { -1 } else { 0 });
+        // SAFETY: the array holds the 256 bits that are read.
+        unsafe { _mm256_loadu_si256(mask.as_ptr().cast()) }
+    }
+
+    impl Lanes for __m256 {
+        const WIDTH: usize = 8;
+        const ROWS: usize = 4;
+        const COLUMNS_OF_FOUR: usize = 3;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm256_set1_ps(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: instruction set and pointer are the caller's duty.
+            unsafe { _mm256_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_part(from: *const f32, lanes: Range<usize>) -> Self {
+            // SAFETY: as above; lanes outside the mask are not read.
+            unsafe { _mm256_maskload_ps(from, mask256(lanes)) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: instruction set and pointer are the caller's duty.
+            unsafe { _mm256_storeu_ps(to, self) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_part(self, to: *mut f32, lanes: Range<usize>) {
+            // SAFETY: as above; lanes outside the mask are not written.
+            unsafe { _mm256_maskstore_ps(to, mask256(lanes), self) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm256_add_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm256_fmadd_ps(self, factor, sum) }
+        }
+
+        #[inline(always)]
+        unsafe fn round_f16(self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm256_cvtph_ps(_mm256_cvtps_ph::<NEAREST>(self)) }
+        }
+
+        #[inline(always)]
+        unsafe fn total(self) -> f32 {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let quad = _mm_add_ps(_mm256_castps256_ps128(self), _mm256_extractf128_ps::<1>(self));
+                let pair = _mm_add_ps(quad, _mm_movehl_ps(quad, quad));
+                _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)))
+            }
+        }
+    }
+
+    /// The bits `lanes` of a mask register.
+    #[inline(always)]
+    fn mask512(lanes: Range<usize>) -> __mmask16 {
+        let below = |lane: usize| (1_u32 << lane) - 1;
+        #[expect(clippy::cast_possible_truncation, reason = "a vector has sixteen lanes")]
+        let mask = (below(lanes.end) & !below(lanes.start)) as __mmask16;
+        mask
+    }
+
+    impl Lanes for __m512 {
+        const WIDTH: usize = 16;
+        const ROWS: usize = 8;
+        const COLUMNS_OF_FOUR: usize = 6;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm512_set1_ps(value) }
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: instruction set and pointer are the caller's duty.
+            unsafe { _mm512_loadu_ps(from) }
+        }
+
+        #[inline(always)]
+        unsafe fn load_part(from: *const f32, lanes: Range<usize>) -> Self {
+            // SAFETY: as above; lanes outside the mask are not read.
+            unsafe { _mm512_maskz_loadu_ps(mask512(lanes), from) }
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: instruction set and pointer are the caller's duty.
+            unsafe { _mm512_storeu_ps(to, self) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_part(self, to: *mut f32, lanes: Range<usize>) {
+            // SAFETY: as above; lanes outside the mask are not written.
+            unsafe { _mm512_mask_storeu_ps(to, mask512(lanes), self) }
+        }
+
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm512_add_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, sum: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm512_fmadd_ps(self, factor, sum) }
+        }
+
+        #[inline(always)]
+        unsafe fn round_f16(self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm512_cvtph_ps(_mm512_cvtps_ph::<NEAREST>(self)) }
+        }
+
+        #[inline(always)]
+        unsafe fn total(self) -> f32 {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let upper = _mm512_extractf32x8_ps::<1>(self);
+                _mm256_add_ps(_mm512_castps512_ps256(self), upper).total()
+            }
+        }
+    }
+}
