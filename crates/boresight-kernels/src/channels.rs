@@ -152,3 +152,125 @@ dispatch! {
         pass_pairs(write, mask, x, y, |mask, x| mask * x);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, assert_gradient, bits, dot, numbers, wide, written};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn concatenation_splits_into_its_parts(
+            batch in 1_usize..4, parts in prop::array::uniform3(1_usize..4), height in 1_usize..4,
+            width in 1_usize..5, seed: u64,
+        ) {
+            let map = |channels| Planes { batch, channels, height, width };
+            let whole = map(parts.iter().sum());
+            let inputs: Vec<Vec<f32>> =
+                parts.iter().map(|&channels| numbers(seed ^ channels as u64, map(channels).len())).collect();
+            let mut joined = vec![f32::NAN; whole.len()];
+            let mut start = 0;
+            for (&channels, x) in parts.iter().zip(&inputs) {
+                copy_channels(map(channels), 0, channels, x, whole, start, Write::Set, &mut joined);
+                start += channels;
+            }
+            start = 0;
+            for (&channels, x) in parts.iter().zip(&inputs) {
+                let back = written(x.len(), |write, back| {
+                    copy_channels(whole, start, channels, &joined, map(channels), 0, write, back);
+                });
+                prop_assert_eq!(bits(&back), bits(x));
+                start += channels;
+            }
+        }
+
+        #[test]
+        fn scaling_channels_and_its_gradients_agree_with_the_plain_formula(
+            batch in 1_usize..4, channels in 1_usize..4, height in 1_usize..6, width in 1_usize..6, seed: u64,
+        ) {
+            let planes = Planes { batch, channels, height, width };
+            let (x, grad_y) = (numbers(seed, planes.len()), numbers(seed ^ 1, planes.len()));
+            let s = numbers(seed ^ 2, batch * channels);
+            let plain = |x: &[f64], s: &[f64]| -> Vec<f64> {
+                x.iter().enumerate().map(|(at, x)| x * s[at / planes.plane()]).collect()
+            };
+            let mut y = vec![f32::NAN; x.len()];
+            channel_scale(planes, &x, &s, Store::F32, &mut y);
+            assert_close(&y, &plain(&wide(&x), &wide(&s)), 1e-6);
+            let grad = |write_x, grad_x: &mut [f32], write_s, grad_s: &mut [f32]| {
+                channel_scale_grad(planes, &x, &s, &grad_y, write_x, grad_x, write_s, grad_s);
+            };
+            let grad_x =
+                written(x.len(), |write, grad_x| grad(write, grad_x, Write::Set, &mut vec![0.0; s.len()]));
+            let grad_s =
+                written(s.len(), |write, grad_s| grad(Write::Add, &mut vec![0.0; x.len()], write, grad_s));
+            assert_gradient(&x, &grad_x, |x| dot(&plain(x, &wide(&s)), &grad_y));
+            assert_gradient(&s, &grad_s, |s| dot(&plain(&wide(&x), s), &grad_y));
+        }
+
+        #[test]
+        fn dropout_and_its_gradient_agree_with_the_plain_formula(
+            mask in prop::collection::vec(prop_oneof![Just(0.0_f32), Just(1.25)], 1..40), seed: u64,
+        ) {
+            let (x, grad_y) = (numbers(seed, mask.len()), numbers(seed ^ 1, mask.len()));
+            let plain = |x: &[f64]| -> Vec<f64> {
+                x.iter().zip(&mask).map(|(x, &mask)| x * f64::from(mask)).collect()
+            };
+            let mut y = vec![f32::NAN; x.len()];
+            dropout(&mask, &x, &mut y);
+            assert_close(&y, &plain(&wide(&x)), 1e-6);
+            let grad_x = written(x.len(), |write, grad_x| dropout_grad(&mask, &grad_y, write, grad_x));
+            assert_gradient(&x, &grad_x, |x| dot(&plain(x), &grad_y));
+        }
+
+        #[test]
+        fn sums_are_correctly_rounded_and_stored(seed: u64, len in 1_usize..40) {
+            let (x, z) = (numbers(seed, len), numbers(seed ^ 1, len));
+            let (mut sum, mut stored) = (vec![f32::NAN; len], vec![f32::NAN; len]);
+            add(&x, &z, Store::F32, &mut sum);
+            add(&x, &z, Store::F16, &mut stored);
+            let mut accumulated = z.clone();
+            add_assign(&x, &mut accumulated);
+            let expected: Vec<f32> = x.iter().zip(&z).map(|(x, z)| x + z).collect();
+            let rounded: Vec<f32> = expected.iter().map(|&y| half::f16::from_f32(y).to_f32()).collect();
+            prop_assert_eq!(bits(&sum), bits(&expected));
+            prop_assert_eq!(bits(&accumulated), bits(&expected));
+            prop_assert_eq!(bits(&stored), bits(&rounded));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the range leaves the source")]
+    fn a_range_outside_the_map_is_refused() {
+        let planes = Planes { batch: 1, channels: 2, height: 1, width: 1 };
+        copy_channels(planes, 1, 2, &[0.0; 2], planes, 0, Write::Set, &mut [0.0; 2]);
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let (x, z, s) = (numbers(1, 6 * 143), numbers(2, 6 * 143), numbers(3, 6));
+        let run = |version| {
+            let (mut sum, mut scaled) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+            let (mut grad_x, mut grad_s) = (z.clone(), s.clone());
+            add_all(version, &x, &z, Store::F16, &mut sum);
+            channel_scale_all(version, 143, &x, &s, Store::F16, &mut scaled);
+            channel_scale_grad_all(
+                version,
+                143,
+                &x,
+                &s,
+                &z,
+                Write::Add,
+                &mut grad_x,
+                Write::Add,
+                &mut grad_s,
+            );
+            let mut masked = z.clone();
+            mask_all(version, &x, &z, Write::Add, &mut masked);
+            [sum, scaled, grad_x, grad_s, masked].map(|values| bits(&values))
+        };
+        let results: Vec<_> = Version::all().into_iter().map(run).collect();
+        assert!(results.iter().all(|result| *result == results[0]));
+    }
+}

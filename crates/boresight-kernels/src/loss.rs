@@ -403,3 +403,6 @@ fn known(
     }
     known
 }
+
+#[cfg(test)]
+mod tests;

@@ -138,3 +138,99 @@ pub fn clip_norm(gradient: &mut [f32], limit: f64) -> f64 {
     }
     norm
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, bits, numbers, wide};
+    use proptest::prelude::*;
+
+    /// AdamW in binary64, one parameter after the other.
+    fn plain(settings: &AdamW, params: &mut [f64], gradients: &[Vec<f32>], decay: &[f32]) {
+        for (at, p) in params.iter_mut().enumerate() {
+            let (mut m, mut v) = (0.0, 0.0);
+            for (step, gradient) in (1..).zip(gradients) {
+                let g = f64::from(gradient[at]);
+                m = settings.beta1 * m + (1.0 - settings.beta1) * g;
+                v = settings.beta2 * v + (1.0 - settings.beta2) * g * g;
+                *p -= settings.lr * settings.weight_decay * f64::from(decay[at]) * *p;
+                let mean = m / (1.0 - settings.beta1.powi(step));
+                let square = v / (1.0 - settings.beta2.powi(step));
+                *p -= settings.lr * mean / (square.sqrt() + settings.epsilon);
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn steps_agree_with_the_plain_formula(
+            seed: u64, len in 1_usize..40, steps in 1_usize..12, lr in 1e-4_f64..1e-1, weight_decay in 0.0_f64..0.5,
+        ) {
+            let settings = AdamW { lr, weight_decay, ..AdamW::default() };
+            let gradients: Vec<Vec<f32>> = (0..steps as u64).map(|step| numbers(seed ^ (step + 9), len)).collect();
+            let decay: Vec<f32> = (0..len).map(|at| if at % 3 == 0 { 0.0 } else { 1.0 }).collect();
+            let mut params = numbers(seed, len);
+            let mut expected = wide(&params);
+            let (mut m, mut v) = (vec![0.0; len], vec![0.0; len]);
+            for (step, gradient) in (1..).zip(&gradients) {
+                adamw_step(&mut params, gradient, &mut m, &mut v, &settings, step, &decay);
+            }
+            plain(&settings, &mut expected, &gradients, &decay);
+            assert_close(&params, &expected, 1e-6);
+        }
+
+        #[test]
+        fn clipping_shortens_to_the_limit_and_keeps_the_direction(seed: u64, len in 1_usize..200) {
+            let before = numbers(seed, len);
+            let norm = before.iter().map(|&g| f64::from(g).powi(2)).sum::<f64>().sqrt();
+            let mut after = before.clone();
+            let returned = clip_norm(&mut after, norm / 2.0);
+            prop_assert!((returned - norm).abs() <= 1e-12 * norm);
+            let halved: Vec<f64> = before.iter().map(|&g| f64::from(g) / 2.0).collect();
+            assert_close(&after, &halved, 1e-6);
+            let mut kept = before.clone();
+            clip_norm(&mut kept, norm * 1.001);
+            prop_assert_eq!(bits(&kept), bits(&before));
+        }
+    }
+
+    #[test]
+    fn the_first_step_moves_each_parameter_by_the_learning_rate() {
+        let settings = AdamW { weight_decay: 0.0, lr: 0.125, ..AdamW::default() };
+        let (mut params, mut m, mut v) = ([1.0, 1.0, 1.0], [0.0; 3], [0.0; 3]);
+        adamw_step(&mut params, &[1e-3, -5.0, 0.0], &mut m, &mut v, &settings, 1, &[]);
+        assert_close(&params, &[0.875, 1.125, 1.0], 1e-5);
+    }
+
+    #[test]
+    fn decay_does_not_pass_through_the_moments() {
+        let settings = AdamW { lr: 0.5, weight_decay: 0.5, ..AdamW::default() };
+        let (mut params, mut m, mut v) = ([4.0, 4.0], [0.0; 2], [0.0; 2]);
+        adamw_step(&mut params, &[0.0; 2], &mut m, &mut v, &settings, 1, &[1.0, 0.0]);
+        assert_eq!(bits(&params), bits(&[3.0, 4.0]));
+        assert_eq!(bits(&[m[0], v[0]]), [0, 0]);
+    }
+
+    #[test]
+    fn an_overflowed_gradient_is_reported_and_left_alone() {
+        let mut gradient = [f32::INFINITY, 1.0];
+        assert!(clip_norm(&mut gradient, 1.0).is_infinite());
+        assert_eq!(bits(&gradient), bits(&[f32::INFINITY, 1.0]));
+        assert!(squared_norm(&[f32::NAN, 1.0]).is_nan());
+        assert!((squared_norm(&[1e30, 1e30]) / 2e60 - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn every_instruction_set_gives_the_same_bits() {
+        let (gradient, decay) = (numbers(1, 501), numbers(2, 501));
+        let run = |version| {
+            let mut params = numbers(3, 501);
+            let (mut m, mut v) = (numbers(4, 501), vec![0.5; 501]);
+            let step = Step::new(&AdamW::default(), 7);
+            adamw(version, &mut params, &gradient, &mut m, &mut v, step, &decay);
+            ([params, m, v].map(|values| bits(&values)), squares(version, &gradient).to_bits())
+        };
+        let results: Vec<_> = Version::all().into_iter().map(run).collect();
+        assert!(results.iter().all(|result| *result == results[0]));
+    }
+}

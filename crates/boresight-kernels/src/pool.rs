@@ -321,3 +321,6 @@ pub fn global_avg_pool_grad(planes: Planes, grad_y: &[f32], write: Write, grad_x
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -282,3 +282,6 @@ fn double_grad(g: &[f32], share: f32, d: &mut [f32]) {
         *d += share * (0.25 * (before[0] + after[1]) + 0.75 * (before[1] + after[0]));
     }
 }
+
+#[cfg(test)]
+mod tests;

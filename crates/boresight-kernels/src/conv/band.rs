@@ -29,6 +29,8 @@ pub(super) struct Grid {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Band {
     grid: Grid,
+    /// Images that a full band serves.
+    pub(super) images: usize,
     /// Result rows that a full band serves.
     pub(super) rows: usize,
     /// Values from one row to the next, in the band and in the flattened result.
@@ -59,8 +61,8 @@ impl Band {
         let image = (rows + reach[0]) * pitch;
         let phase = (images * image + SLACK).next_multiple_of(16);
         // An odd number of cache lines from channel to channel: a power of two would crowd a few cache sets.
-        let channel = (phases[0] * phases[1] * phase / 16 | 1) * 16;
-        Self { grid, rows, pitch, image, channel, phases, phase }
+        let channel = ((phases[0] * phases[1] * phase / 16) | 1) * 16;
+        Self { grid, images, rows, pitch, image, channel, phases, phase }
     }
 
     /// The band of one image with the most rows of which `channels` channels fit into `budget` values, at least one.
@@ -97,7 +99,14 @@ impl Band {
     }
 
     /// Copies `extent` of `values`, a feature map of shape `planes`, into `band`, with `border` around it.
-    pub(super) fn fill(&self, planes: Planes, values: &[f32], border: &[f32], extent: &Extent, band: &mut [f32]) {
+    pub(super) fn fill(
+        &self,
+        planes: Planes,
+        values: &[f32],
+        border: &[f32],
+        extent: &Extent,
+        band: &mut [f32],
+    ) {
         for (slot, channel) in extent.channels.clone().enumerate() {
             let border = border.get(channel).copied().unwrap_or(0.0);
             for phase in 0..self.phases[0] * self.phases[1] {
@@ -110,7 +119,8 @@ impl Band {
                     self.fill_plane(&source, split, extent.rows.clone(), &mut target[index * self.image..]);
                 }
                 // What vectors read beyond the last row must be finite: the gradient multiplies it by zero.
-                let used = (extent.images.len() - 1) * self.image + self.used_rows(extent.rows.len()) * self.pitch;
+                let used =
+                    (extent.images.len() - 1) * self.image + self.used_rows(extent.rows.len()) * self.pitch;
                 target[used..].fill(0.0);
             }
         }

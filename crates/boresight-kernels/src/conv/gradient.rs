@@ -55,6 +55,7 @@ struct Slopes {
 }
 
 impl WeightGradient<'_> {
+    /// Some rows of one image, or several small images.
     fn band(&self) -> Band {
         let band = Band::fitting(self.grid, self.shape.depth(), BAND_BUDGET);
         let images = (BAND_POSITIONS / band.image).clamp(1, self.shape.input.batch.max(1));
@@ -84,9 +85,7 @@ impl Job for WeightGradient<'_> {
         let (depth, outputs) = (self.shape.depth(), self.shape.group_outputs());
         let columns = depth * self.shape.taps();
         let band = self.band();
-        let images = (BAND_POSITIONS / band.image).clamp(1, self.shape.input.batch.max(1));
-        let images = if band.rows == self.grid.size[0] { images } else { 1 };
-        let longest = band.positions(images, band.rows).next_multiple_of(V::WIDTH);
+        let longest = band.positions(band.images, band.rows).next_multiple_of(V::WIDTH);
         let channel = (longest.div_ceil(16) | 1) * 16;
         let sizes = [STAGE, columns, depth * band.channel, outputs * channel];
         let mut scratch = std::mem::take(self.scratch);
@@ -100,17 +99,18 @@ impl Job for WeightGradient<'_> {
         band.write_taps(taps);
         self.grad_weight.fill(0.0);
         for group in 0..self.shape.groups {
-            for image in (0..self.shape.input.batch).step_by(images) {
-                let images = image..(image + images).min(self.shape.input.batch);
+            for image in (0..self.shape.input.batch).step_by(band.images) {
+                let images = image..(image + band.images).min(self.shape.input.batch);
                 for row in (0..self.grid.size[0]).step_by(band.rows) {
                     let rows = row..(row + band.rows).min(self.grid.size[0]);
-                    let slopes =
-                        Slopes { channel, positions: band.positions(images.len(), rows.len()) };
-                    let mut extent = Extent { images: images.clone(), channels: group * depth..(group + 1) * depth, rows };
+                    let slopes = Slopes { channel, positions: band.positions(images.len(), rows.len()) };
+                    let mut extent =
+                        Extent { images: images.clone(), channels: group * depth..(group + 1) * depth, rows };
                     band.fill(self.shape.input, self.input, self.border, &extent, padded);
                     extent.channels = group * outputs..(group + 1) * outputs;
                     self.fill_slopes(&band, &extent, &slopes, gradient);
-                    let sums = &mut self.grad_weight[group * outputs * columns..(group + 1) * outputs * columns];
+                    let sums =
+                        &mut self.grad_weight[group * outputs * columns..(group + 1) * outputs * columns];
                     // SAFETY: band and gradient cover all positions, rounded up to whole vectors; the caller
                     // vouches for `V`.
                     unsafe { add_band::<V>(&slopes, padded, gradient, taps, stage, sums) };
@@ -184,8 +184,9 @@ impl Tile<'_> {
         unsafe {
             let slopes: [*const f32; M] =
                 std::array::from_fn(|m| self.slopes.add(m.min(self.rows - 1) * self.channel));
-            let inputs: [*const f32; N] =
-                std::array::from_fn(|n| self.input.add(self.taps[n.min(self.taps.len() - 1)].to_bits() as usize));
+            let inputs: [*const f32; N] = std::array::from_fn(|n| {
+                self.input.add(self.taps[n.min(self.taps.len() - 1)].to_bits() as usize)
+            });
             let mut sums = [[V::splat(0.0); N]; M];
             for vector in 0..self.vectors {
                 let at = vector * V::WIDTH;
@@ -207,7 +208,13 @@ impl Tile<'_> {
 
     /// Adds the lanes' totals to the columns `columns` of the rows of `sums`, which lie `pitch` apart.
     #[inline(always)]
-    unsafe fn add_lanes<V: Lanes>(&self, width: usize, sums: &mut [f32], columns: Range<usize>, pitch: usize) {
+    unsafe fn add_lanes<V: Lanes>(
+        &self,
+        width: usize,
+        sums: &mut [f32],
+        columns: Range<usize>,
+        pitch: usize,
+    ) {
         for row in 0..self.rows {
             for (index, slot) in sums[row * pitch..][columns.clone()].iter_mut().enumerate() {
                 // SAFETY: `run` left the sums of all rows and columns in the stage.

@@ -121,11 +121,14 @@ impl Lanes for Quad {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
+    #![expect(clippy::wildcard_imports, reason = "one prefix names the instructions")]
+    #![expect(clippy::inline_always, reason = "vectors must take on their caller's instruction set")]
+
     use super::{Job, Lanes};
     use std::arch::x86_64::*;
     use std::ops::Range;
 
-    const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC;
+    const NEAREST: i32 = _MM_FROUND_TO_NEAREST_INT;
 
     #[target_feature(enable = "avx2,fma,f16c")]
     pub(super) fn launch_avx2(job: impl Job) {
