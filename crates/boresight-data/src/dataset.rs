@@ -164,13 +164,8 @@ impl Description {
 }
 
 /// An error about `name` unless `holds`.
-pub(crate) fn setting(
-    name: &'static str,
-    value: f64,
-    holds: impl Into<Option<bool>>,
-    rule: &'static str,
-) -> Result<(), Error> {
-    if holds.into() == Some(true) { Ok(()) } else { Err(Error::Setting { name, value, rule }) }
+pub(crate) fn setting(name: &'static str, value: f64, holds: bool, rule: &'static str) -> Result<(), Error> {
+    if holds { Ok(()) } else { Err(Error::Setting { name, value, rule }) }
 }
 
 /// Scenes of three splits, all with the same bands and classes.

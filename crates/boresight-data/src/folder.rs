@@ -69,7 +69,7 @@ impl Configuration {
         let text = String::from_utf8(read_bytes(path, MAX_TEXT)?)
             .map_err(|_| broken("it must be UTF-8 text".into()))?;
         let mut found: Self = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |span| text[..span.start].lines().count().max(1));
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
             broken(format!("line {line}: {}", error.message().replace('\n', " ")))
         })?;
         found.check().map_err(broken)?;

@@ -184,8 +184,7 @@ fn decode_png(path: &Path, bytes: &[u8]) -> Result<Image, Error> {
     let limit = png::Limits { bytes: usize::try_from(MAX_PIXELS * 4).unwrap_or(usize::MAX) };
     let mut decoder = png::Decoder::new_with_limits(Cursor::new(bytes), limit);
     decoder.set_transformations(png::Transformations::IDENTITY);
-    let mut reader = decoder.read_info().map_err(damaged(path))?;
-    let info = reader.info();
+    let info = decoder.read_header_info().map_err(damaged(path))?;
     let [height, width] = dimensions(path, info.width, info.height)?;
     let (colour, depth) = (info.color_type, info.bit_depth);
     if !matches!(colour, png::ColorType::Grayscale | png::ColorType::Indexed) {
@@ -195,6 +194,7 @@ fn decode_png(path: &Path, bytes: &[u8]) -> Result<Image, Error> {
             rule: GREY_RULE,
         });
     }
+    let mut reader = decoder.read_info().map_err(damaged(path))?;
     let mut raw = vec![0; reader.output_buffer_size().unwrap_or(0)];
     reader.next_frame(&mut raw).map_err(damaged(path))?;
     reader.finish().map_err(damaged(path))?;
@@ -241,7 +241,7 @@ fn decode_tiff(path: &Path, bytes: &[u8]) -> Result<Image, Error> {
         DecodingResult::U8(values) => Samples::Eight(values),
         DecodingResult::U16(values) => Samples::Sixteen(values),
         other => {
-            let found = format!("TIFF with {} samples", sample_kind(&other));
+            let found = format!("{} TIFF", sample_kind(&other));
             let rule = "samples are unsigned integers of 8 or 16 bits";
             return Err(Error::ColourType { path: path.to_owned(), found, rule });
         }

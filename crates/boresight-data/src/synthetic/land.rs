@@ -39,11 +39,12 @@ impl Block {
 
 /// The land of a scene.
 pub(super) struct Land {
-    pub(super) is_land: Vec<bool>,
+    /// Whether each pixel is land.
+    pub(super) solid: Vec<bool>,
     pub(super) quays: Vec<Quay>,
     /// The first coordinate runs along the shore, the second out to sea.
     frame: Frame,
-    setting: Setting,
+    place: Setting,
     /// The harbour reaches this far to both sides.
     reach: f64,
     piers: Vec<Block>,
@@ -62,10 +63,10 @@ impl Land {
         let inland =
             if setting == Setting::OpenSea { -2.0 * side } else { -side * stream.uniform(0.02, 0.25) };
         let mut land = Self {
-            is_land: Vec::new(),
+            solid: Vec::new(),
             quays: Vec::new(),
             frame: frame.moved_to([0.0, inland]),
-            setting,
+            place: setting,
             reach: 0.0,
             piers: Vec::new(),
             basins: Vec::new(),
@@ -115,8 +116,8 @@ impl Land {
 
     fn raise(&mut self, seed: Seed, size: [usize; 2]) {
         let shore = fractal(seed.derive("shoreline", 0), size, 70.0, 6);
-        let mut is_land = vec![false; size[0] * size[1]];
-        for (pixel, land) in is_land.iter_mut().enumerate() {
+        let mut solid = vec![false; size[0] * size[1]];
+        for (pixel, land) in solid.iter_mut().enumerate() {
             let local = self.frame.local(middle_of(pixel, size[1]));
             let natural =
                 60.0 * shore[pixel] * smoothstep(self.reach - 8.0, self.reach + 12.0, local[0].abs());
@@ -124,44 +125,51 @@ impl Land {
             let dug = self.basins.iter().any(|basin| basin.holds(local));
             *land = local[1] < edge && !dug || self.piers.iter().any(|pier| pier.holds(local));
         }
-        self.is_land = is_land;
+        self.solid = solid;
     }
 
     /// Paints all land, islets included.
     pub(super) fn paint(&mut self, seed: Seed, canvas: &mut Canvas) {
-        self.paint_ground(seed, canvas);
-        self.paint_quays(canvas);
-        self.paint_buildings(seed, canvas);
+        if self.solid.contains(&true) {
+            let zones = fractal(seed.derive("zones", 0), canvas.size, 80.0, 6);
+            self.paint_ground(seed, &zones, canvas);
+            self.paint_quays(canvas);
+            self.paint_buildings(seed, &zones, canvas);
+        }
         self.paint_islets(seed, canvas);
     }
 
-    fn paint_ground(&self, seed: Seed, canvas: &mut Canvas) {
-        let zones = fractal(seed.derive("zones", 0), canvas.size, 55.0, 4);
-        let texture = fractal(seed.derive("texture", 0), canvas.size, 7.0, 3);
+    /// `zones` tells cities (above 0) from nature (below).
+    fn paint_ground(&self, seed: Seed, zones: &[f64], canvas: &mut Canvas) {
+        let texture = fractal(seed.derive("texture", 0), canvas.size, 9.0, 3);
+        let growth = fractal(seed.derive("growth", 0), canvas.size, 26.0, 4);
         let mut stream = seed.derive("ground", 0).stream();
-        for pixel in (0..self.is_land.len()).filter(|&pixel| self.is_land[pixel]) {
+        for pixel in (0..self.solid.len()).filter(|&pixel| self.solid[pixel]) {
             let local = self.frame.local(middle_of(pixel, canvas.size[1]));
             let speckle = stream.uniform(-1.0, 1.0);
-            let (ground, roughness) = self.ground(local, zones[pixel]);
-            canvas.cover(pixel, 1.0, ground, 1.0 + roughness * speckle + 0.3 * texture[pixel]);
-            if roughness > 0.3 && zones[pixel] < 0.2 {
-                canvas.cover(pixel, 0.35 * stream.unit(), &VEGETATION, 1.0);
+            let (ground, roughness) = self.ground(local, zones[pixel], texture[pixel]);
+            canvas.cover(pixel, 1.0, ground, 1.0 + roughness * speckle + 0.35 * texture[pixel]);
+            let (green, most) =
+                if roughness > 0.3 { (growth[pixel] + 0.1, 0.6) } else { (growth[pixel], 0.5) };
+            if roughness > 0.3 || zones[pixel] < 0.0 && !self.in_port(local) {
+                canvas.cover(pixel, most * smoothstep(-0.2, 0.4, green) * stream.unit(), &VEGETATION, 0.9);
+                canvas.cover(pixel, 0.6 * smoothstep(0.05, 0.5, -green), &SOIL, 0.9 + 0.2 * speckle);
             }
         }
     }
 
     /// What covers the ground, and how much its brightness varies.
-    fn ground(&self, [u, v]: [f64; 2], zone: f64) -> (&'static Spectrum, f64) {
-        let street = |at: f64, period: f64| at.rem_euclid(period) < 1.2;
+    fn ground(&self, [u, v]: [f64; 2], zone: f64, texture: f64) -> (&'static Spectrum, f64) {
+        let street = |at: f64, period: f64| at.rem_euclid(period) < 1.2 && texture > -0.3;
         if self.in_port([u, v]) {
-            if zone > 0.12 { (&CONCRETE, 0.14) } else { (&ASPHALT, 0.16) }
-        } else if self.setting == Setting::Coast && zone.abs() < 0.04 {
+            if zone > 0.1 { (&CONCRETE, 0.14) } else { (&ASPHALT, 0.16) }
+        } else if self.place == Setting::Coast && zone.abs() < 0.03 {
             (&SAND, 0.1)
-        } else if zone < -0.12 {
+        } else if zone < -0.08 {
             (&VEGETATION, 0.15)
         } else if zone < 0.0 {
             (&SOIL, 0.12)
-        } else if street(u, 11.0) || street(v, 8.0) {
+        } else if street(u + 6.0 * zone, 11.0) || street(v - 9.0 * zone, 8.0) {
             (&ASPHALT, 0.1)
         } else {
             (&CONCRETE, 0.45)
@@ -182,21 +190,20 @@ impl Land {
 
     /// Covers the touched pixels that are land.
     fn cover(&self, canvas: &mut Canvas, shape: &[Touched], surface: &Spectrum, brightness: f64) {
-        for touched in shape.iter().filter(|touched| self.is_land[touched.pixel]) {
+        for touched in shape.iter().filter(|touched| self.solid[touched.pixel]) {
             canvas.cover(touched.pixel, touched.share, surface, brightness);
         }
     }
 
-    fn paint_buildings(&self, seed: Seed, canvas: &mut Canvas) {
+    fn paint_buildings(&self, seed: Seed, zones: &[f64], canvas: &mut Canvas) {
         let [height, width] = canvas.size;
-        let zones = fractal(seed.derive("zones", 0), canvas.size, 55.0, 4);
-        for at in 0..height * width / 140 {
+        for at in 0..height * width / 70 {
             let mut stream = seed.derive("building", at as u64).stream();
             let (y, x) = (stream.below(height), stream.below(width));
             let pixel = y * width + x;
             let local = self.frame.local(middle_of(pixel, width));
             let port = self.in_port(local);
-            if !self.is_land[pixel] || !port && zones[pixel] < 0.0 {
+            if !self.solid[pixel] || !port && (zones[pixel] < 0.0 || stream.chance(0.4)) {
                 continue;
             }
             let frame = self.frame.moved_to(local);
@@ -204,19 +211,12 @@ impl Land {
             if port && stream.chance(0.3) {
                 self.paint_containers(canvas, &frame, &mut stream);
             } else {
-                self.paint_roof(canvas, &frame, port, &mut stream);
+                self.paint_roof(canvas, &frame, if port { 1.8 } else { 1.0 }, &mut stream);
             }
         }
     }
 
-    fn paint_roof(
-        &self,
-        canvas: &mut Canvas,
-        frame: &Frame,
-        port: impl Into<Option<bool>>,
-        stream: &mut Stream,
-    ) {
-        let size = if port.into() == Some(true) { 1.8 } else { 1.0 };
+    fn paint_roof(&self, canvas: &mut Canvas, frame: &Frame, size: f64, stream: &mut Stream) {
         let half = [size * stream.uniform(0.8, 5.0), size * stream.uniform(0.5, 1.6)];
         let Some(paint) = stream.pick(&[0, 0, 1, 1, 1, 2, 2, 4, 5, 5, 6]) else { return };
         let brightness = (0.3 * stream.normal()).exp();
@@ -238,7 +238,7 @@ impl Land {
 
     fn paint_islets(&mut self, seed: Seed, canvas: &mut Canvas) {
         let mut stream = seed.derive("islets", 0).stream();
-        let most = if self.setting == Setting::Harbour { 1 } else { 4 };
+        let most = if self.place == Setting::Harbour { 1 } else { 4 };
         for _ in 0..stream.below(most + 1) {
             let [height, width] = canvas.size.map(|side| side as f64);
             let frame = Frame::new(
@@ -253,7 +253,7 @@ impl Land {
                 let green = touched.local[0].hypot(touched.local[1]) < radius - 2.0;
                 let surface = if green { &VEGETATION } else { &ROCK };
                 canvas.cover(touched.pixel, touched.share, surface, stream.uniform(0.8, 1.2));
-                self.is_land[touched.pixel] |= touched.share > 0.5;
+                self.solid[touched.pixel] |= touched.share > 0.5;
             }
         }
     }

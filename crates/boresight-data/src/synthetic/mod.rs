@@ -112,9 +112,9 @@ fn draw_scene(seed: Seed, split: Split, index: usize, options: &SyntheticOptions
     land.paint(seed, &mut canvas);
     let clouds = sensor::clouds(seed, size);
     let fleet = launch(seed, size, &land, &clouds, sea.wind);
-    paint_fleet(seed, &mut canvas, &fleet, &land.is_land);
+    paint_fleet(seed, &mut canvas, &fleet, &land.solid);
     sensor::paint_sky(seed, &clouds, &mut canvas);
-    let mask = label(&fleet, &land.is_land, &clouds, options.labels);
+    let mask = label(&fleet, &land.solid, &clouds, options.labels);
     let name = format!("synthetic-{split}-{index}");
     Scene { name, height: size[0], width: size[1], counts: sensor::counts(seed, &canvas), mask }
 }
@@ -126,25 +126,26 @@ type Fleet = Vec<(Vessel, Vec<Touched>)>;
 fn launch(seed: Seed, size: [usize; 2], land: &Land, clouds: &[f64], wind: f64) -> Fleet {
     let mut stream = seed.derive("fleet", 0).stream();
     let mut taken: Vec<bool> =
-        land.is_land.iter().zip(clouds).map(|(&land, &cloud)| land || cloud > 0.2).collect();
+        land.solid.iter().zip(clouds).map(|(&land, &cloud)| land || cloud > 0.2).collect();
     let mut fleet = Fleet::new();
     let mut berth = |vessel: Vessel, fleet: &mut Fleet, shy: f64| {
         let hull = vessel.hull(size);
         if has_room(&hull, &taken, shy) {
-            hull.iter().for_each(|touched| taken[touched.pixel] = true);
+            for touched in &hull {
+                taken[touched.pixel] = true;
+            }
             fleet.push((vessel, hull));
         }
     };
     for at in 0..land.quays.len() * 3 {
         let vessel = Vessel::draw(seed.derive("moored", at as u64));
-        let moored = stream.pick(&land.quays).and_then(|quay| vessel.moored(quay, &mut stream.clone()));
-        stream.bits();
-        if let Some(vessel) = moored.filter(|_| stream.chance(0.6)) {
+        let quay = stream.pick(&land.quays);
+        if let Some(vessel) = quay.and_then(|quay| vessel.moored(quay, &mut stream)) {
             berth(vessel, &mut fleet, 0.25);
         }
     }
-    // About one vessel for each 7000 pixels of a sea without land.
-    let mean = (size[0] * size[1]) as f64 / 7_000.0;
+    // About one vessel for each 4000 pixels of a sea without land.
+    let mean = (size[0] * size[1]) as f64 / 4_000.0;
     for at in 0..poisson(mean, &mut stream) {
         let vessel = Vessel::draw(seed.derive("at sea", at as u64));
         let place = size.map(|side| stream.uniform(0.0, side as f64));

@@ -41,7 +41,7 @@ impl Sea {
             sun: Frame::new(origin, stream.uniform(0.0, TAU)),
             wind,
             waves,
-            turbidity: stream.uniform(-0.3, 0.5),
+            turbidity: stream.uniform(-0.5, 0.4),
         }
     }
 

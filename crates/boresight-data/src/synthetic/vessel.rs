@@ -76,7 +76,7 @@ impl Vessel {
 
     /// The vessel at a place at sea: at anchor with its bow in the wind, or under way with a wake.
     pub(super) fn at_sea(mut self, place: [f64; 2], wind: f64, stream: &mut Stream) -> Self {
-        let under_way = stream.chance(0.5);
+        let under_way = stream.chance(0.4);
         let heading = if under_way {
             stream.uniform(0.0, std::f64::consts::TAU)
         } else {
@@ -138,7 +138,7 @@ impl Vessel {
             _ if bridge => (&WHITE, 0.9),
             Deck::Plain => (&PAINTS[self.paint], 1.0),
             Deck::Hatches => {
-                let hatch = (along * 13.0) as usize % 2 == 0;
+                let hatch = ((along * 13.0) as usize).is_multiple_of(2);
                 if hatch { (&PAINTS[5], 0.8) } else { (&PAINTS[self.paint], 0.9) }
             }
             Deck::Containers => {
@@ -161,7 +161,7 @@ impl Vessel {
             let fade = (-2.5 * distance / self.wake).exp();
             let core = (-(across / (trail + 0.03 * distance)).powi(2)).exp();
             let arm = (-((across - trail - slope * distance) / (0.5 + 0.02 * distance)).powi(2)).exp();
-            fade * (0.09 * core + 0.03 * arm)
+            fade * (0.055 * core + 0.014 * arm)
         };
         for touched in touched(canvas.size, &behind, reach, |[u, _]| u.abs() < reach[0]) {
             let distance = self.wake / 2.0 - touched.local[0];
