@@ -185,3 +185,6 @@ impl Parser<'_> {
         self.marked("k", DEPTH, "the depth, 'k1' to 'k3'")
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,3 +54,6 @@ impl Graph {
         self.conv_norm_act(&format!("{name}.second"), conv, Activation::Relu, map)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,6 +15,8 @@ const SAMPLE_TRIES: u64 = 64;
 const VARY_TRIES: u64 = 16;
 /// Draws that look for a first member when no small network is supported.
 const FIRST_TRIES: u64 = 256;
+/// Genotypes that are drawn for one random size.
+const DRAWS: usize = 6;
 /// Steps in which a genotype may be made smaller; twelve stages take fewer.
 const SHRINK_STEPS: usize = 512;
 
@@ -122,24 +124,43 @@ impl UnetSpace {
 
     /// A genotype of a random size up to the limit, supported or not.
     ///
-    /// Drawn freely and made smaller until it has a random number of parameters, so that small and large networks are
-    /// about equally likely.
+    /// Drawn freely and made smaller until it has at most a random number of parameters, so that small and large
+    /// networks are about equally likely. Where that leaves it far below, it is drawn again: the closest of a few.
     fn draw(&self, seed: Seed) -> UnetGenotype {
         let mut draw = Draw { settings: &self.settings, stream: seed.stream() };
         let room = self.settings.max_parameters.saturating_sub(self.smallest);
         let limit = self.smallest + draw.stream.below(room.saturating_add(1));
-        let mut genotype = draw.genotype();
-        self.shrink(&mut genotype, limit, &mut draw);
-        genotype
-    }
-
-    fn shrink(&self, genotype: &mut UnetGenotype, limit: usize, draw: &mut Draw<'_>) {
-        for _ in 0..SHRINK_STEPS {
-            let excess = Excess { found: parameters(&self.settings, genotype), limit };
-            if excess.found <= limit || !draw.shrink(genotype, excess) {
-                return;
+        let distance = |found: usize| (found > limit, found.abs_diff(limit));
+        let (mut closest, mut found) = self.shrunk(limit, &mut draw);
+        for _ in 1..DRAWS {
+            if distance(found) <= (false, limit / 4) {
+                break;
+            }
+            let (genotype, parameters) = self.shrunk(limit, &mut draw);
+            if distance(parameters) < distance(found) {
+                (closest, found) = (genotype, parameters);
             }
         }
+        closest
+    }
+
+    /// A drawn genotype, made smaller until it has at most `limit` parameters or cannot be smaller, with its number.
+    fn shrunk(&self, limit: usize, draw: &mut Draw<'_>) -> (UnetGenotype, usize) {
+        let mut genotype = draw.genotype();
+        let found = self.shrink(&mut genotype, limit, draw);
+        (genotype, found)
+    }
+
+    /// Makes `genotype` smaller until it has at most `limit` parameters or cannot be smaller; its number at the end.
+    fn shrink(&self, genotype: &mut UnetGenotype, limit: usize, draw: &mut Draw<'_>) -> usize {
+        let mut found = parameters(&self.settings, genotype);
+        for _ in 0..SHRINK_STEPS {
+            if found <= limit || !draw.shrink(genotype, Excess { found, limit }) {
+                break;
+            }
+            found = parameters(&self.settings, genotype);
+        }
+        found
     }
 }
 
@@ -235,3 +256,6 @@ fn small_stage(settings: &SpaceSettings, kind: BlockKind) -> Stage {
         pool: settings.pools[0],
     }
 }
+
+#[cfg(test)]
+mod tests;
