@@ -116,10 +116,10 @@ fn equal_logits_cost_the_logarithm_of_the_number_of_classes() {
 
 #[test]
 fn class_weights_divide_by_their_sum_as_in_pytorch() {
-    // CrossEntropyLoss(weight=[1, 3]) of logits (0, 0) and (0, ln 3), both labelled 1: (3 ln 2 + 3 ln(4/3)) / 6.
+    // CrossEntropyLoss(weight=[1, 3]) of logits (0, 0) and (0, ln 3), both labelled 1: (3 ln 2 + 3 ln(4/3)) / 6 = ln(8/3) / 2.
     let loss = Loss { class_weights: vec![1.0, 3.0], ..Loss::default() };
     let (value, _) = run(&loss, row(2), &[0.0, 0.0, 0.0, 3f32.ln()], &[1, 1]);
-    assert!((value - (2f64.ln() + (4.0 / 3.0_f64).ln()) / 2.0).abs() < 1e-7, "{value}");
+    assert!((value - (2.0 * 4.0 / 3.0_f64).ln() / 2.0).abs() < 1e-7, "{value}");
     // Labelled 0 and 1: (1 ln 2 + 3 ln(4/3)) / 4.
     let (value, _) = run(&loss, row(2), &[0.0, 0.0, 0.0, 3f32.ln()], &[0, 1]);
     assert!((value - (2f64.ln() + 3.0 * (4.0 / 3.0_f64).ln()) / 4.0).abs() < 1e-7, "{value}");

@@ -20,12 +20,12 @@ fn cases() -> impl Strategy<Value = (Planes, [usize; 2], [usize; 2])> {
 }
 
 /// The values of every window in row-major order.
-fn windows<'a>(
+fn windows(
     planes: Planes,
     kernel: [usize; 2],
     stride: [usize; 2],
-    x: &'a [f64],
-) -> impl Iterator<Item = Vec<f64>> + 'a {
+    x: &[f64],
+) -> impl Iterator<Item = Vec<f64>> {
     let Planes { batch, channels, height, width } = pooled(planes, kernel, stride);
     let corners = (0..batch * channels * height * width).map(move |at| {
         let (plane, row, column) = (at / (height * width), at / width % height, at % width);
