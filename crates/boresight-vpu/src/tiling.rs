@@ -1,0 +1,509 @@
+//! Cutting convolutions and poolings into stages that fit the on-chip memory.
+//!
+//! The search is the compiler's: every split of the width and of the input channels, with the fewest parts of the
+//! height that fit; the cheapest by the compiler's own measure wins, which is not the running time.
+
+use crate::axis::{Axis, Overhang, Span};
+use crate::nce::{ConvTile, Nce, NceCost, line_bytes};
+use serde::{Deserialize, Serialize};
+
+/// The rules of the search.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rules {
+    /// Parts into which one dimension may be cut.
+    pub max_tiles: usize,
+    /// Fewest columns of an input tile when the width is cut; twice as many before a fused pooling.
+    pub min_width: usize,
+    /// The same for pooling.
+    pub min_pool_width: usize,
+    /// Most rows, columns and channels of an input tile.
+    pub max_tile: usize,
+    /// Widest input of a tile that is pooled in the same stage, by input channels.
+    pub pooled_widths: Vec<PooledWidth>,
+    /// Shapes whose tiles are fixed.
+    pub fixed: Vec<Fixed>,
+}
+
+/// Widest input of a tile that is pooled in the same stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PooledWidth {
+    /// Fewest channels for which it holds.
+    pub min_channels: usize,
+    /// Most channels for which it holds.
+    pub max_channels: usize,
+    /// Columns that the tile may have.
+    pub width: usize,
+}
+
+/// A shape whose tiles are fixed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fixed {
+    /// The kernel for which it holds; every kernel without.
+    #[serde(default)]
+    pub kernel: Option<FixedKernel>,
+    /// Channels, height and width of the input.
+    pub input: [usize; 3],
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// Channels, height and width of an input tile; 0 keeps what the search found.
+    pub tile: [usize; 3],
+}
+
+/// The kernel of a fixed shape, square.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FixedKernel {
+    /// Rows and columns.
+    pub size: usize,
+    /// Step.
+    pub stride: usize,
+    /// Lines added on each side.
+    pub padding: usize,
+}
+
+/// What follows a convolution in the same stage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fusion {
+    /// Nothing that changes its size.
+    None,
+    /// Max pooling of 2x2 windows; the convolution is 3x3 with stride 1 and padding 1, height and width are even.
+    MaxPool2,
+}
+
+/// A dense convolution, or a pooling, of a whole feature map.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Conv {
+    /// Channels of the input.
+    pub in_channels: usize,
+    /// Channels of the output.
+    pub out_channels: usize,
+    /// Rows of the input.
+    pub height: usize,
+    /// Columns of the input.
+    pub width: usize,
+    /// Rows and columns of the kernel.
+    pub kernel: [usize; 2],
+    /// Step in both directions.
+    pub stride: usize,
+    /// Rows added above and below, columns added left and right.
+    pub padding: [usize; 2],
+    /// What follows in the same stage.
+    pub fusion: Fusion,
+}
+
+/// How a convolution or pooling is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tiling {
+    /// Parts of the width, of the height and of the input channels.
+    pub grid: [usize; 3],
+    /// Mode and cost of the first stage; `None` for pooling.
+    pub nce: Option<NceCost>,
+    /// Cost times output pixels, surplus lines included, summed over all stages.
+    pub cycles: u64,
+    /// Output pixels computed, surplus lines included, summed over all stages.
+    pub pixels: u64,
+    /// Stages on the NCE.
+    pub stages: usize,
+    /// Stages that add the results of two parts of the input channels, on the SHAVEs.
+    pub sums: usize,
+    /// Copies that move input tiles to multiples of 16 bytes and output tiles to where they belong.
+    pub copies: usize,
+    /// Bytes that these copies read and write.
+    pub copy_bytes: u64,
+    /// Bytes of the largest output tile.
+    pub tile_bytes: usize,
+}
+
+/// A cut that the search weighs.
+struct Candidate {
+    cost: u64,
+    tile_count: usize,
+    input: [usize; 3],
+}
+
+/// The cuts of the height that were looked at, by the number of parts; they do not depend on the other cuts.
+#[derive(Default)]
+struct RowCuts(Vec<RowCut>);
+
+enum RowCut {
+    /// The tiles are too low, and so are those of more parts.
+    TooLow,
+    /// No tiles come out.
+    Impossible,
+    /// Rows of an input tile, and the tiles.
+    Rows(usize, Vec<Span>),
+}
+
+impl Conv {
+    /// How `rules` cut it so that the engine runs it with output tiles of at most `limit` bytes; `None` where nothing
+    /// fits, so that the SHAVEs must run it.
+    pub fn tile(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<Tiling> {
+        let search = Search { conv: self, nce, rules, limit };
+        let best = search.best()?;
+        let input = search.fixed(best.input);
+        search.layout(input)
+    }
+
+    /// The same for pooling, which sees each channel by itself.
+    pub fn tile_pool(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<Tiling> {
+        Search { conv: self, nce, rules, limit }.pool()
+    }
+
+    /// Height and width of the result.
+    pub const fn output(&self) -> [usize; 2] {
+        let divisor = match self.fusion {
+            Fusion::None => 1,
+            Fusion::MaxPool2 => 2,
+        };
+        [self.axis(0).output / divisor, self.axis(1).output / divisor]
+    }
+
+    const fn axis(&self, dimension: usize) -> Axis {
+        let input = if dimension == 0 { self.height } else { self.width };
+        let (kernel, padding) = (self.kernel[dimension], self.padding[dimension]);
+        let axis = Axis { input, output: 0, kernel, stride: self.stride, padding };
+        Axis { output: axis.output_of(input, Overhang::Floor), ..axis }
+    }
+}
+
+struct Search<'a> {
+    conv: &'a Conv,
+    nce: &'a Nce,
+    rules: &'a Rules,
+    limit: usize,
+}
+
+impl Search<'_> {
+    fn best(&self) -> Option<Candidate> {
+        let conv = self.conv;
+        let (channel_cuts, factor) = match conv.fusion {
+            Fusion::None => (self.rules.max_tiles, 1),
+            Fusion::MaxPool2 => (1, 2),
+        };
+        let [out_height, out_width] = conv.output();
+        let plane = (out_height * out_width * conv.out_channels) as u64;
+        let mut best: Option<Candidate> = None;
+        let mut rows = RowCuts::default();
+        for channel_parts in 1..=channel_cuts {
+            let channels = conv.in_channels.div_ceil(channel_parts);
+            if channels > self.rules.max_tile {
+                continue;
+            }
+            // Adding partial results alone costs more than the best cut so far.
+            if best.as_ref().is_some_and(|best| plane * (channel_parts as u64 - 1) > best.cost) {
+                break;
+            }
+            for width_parts in 1..=self.rules.max_tiles {
+                let width = self.part(1, width_parts);
+                if width_parts > 1 && width < self.rules.min_width * factor {
+                    break;
+                }
+                if width > self.rules.max_tile {
+                    continue;
+                }
+                let Some(columns) = self.spans(1, width) else { continue };
+                let found =
+                    self.fewest_rows([channel_parts, width_parts], [channels, width], &columns, &mut rows);
+                if let Some(found) = found
+                    && best
+                        .as_ref()
+                        .is_none_or(|best| (found.cost, found.tile_count) < (best.cost, best.tile_count))
+                {
+                    best = Some(found);
+                }
+            }
+        }
+        best
+    }
+
+    /// The cut with the fewest parts of the height that fits, for these parts of channels and width.
+    fn fewest_rows(
+        &self,
+        parts: [usize; 2],
+        tile: [usize; 2],
+        columns: &[Span],
+        cuts: &mut RowCuts,
+    ) -> Option<Candidate> {
+        for height_parts in 1..=self.rules.max_tiles {
+            if cuts.0.len() < height_parts {
+                cuts.0.push(self.row_cut(height_parts));
+            }
+            match &cuts.0[height_parts - 1] {
+                RowCut::TooLow => return None,
+                RowCut::Impossible => {}
+                RowCut::Rows(height, rows) => {
+                    if let Some(cost) = self.cost(parts[0], tile[0], rows, columns) {
+                        let tile_count = parts[0] * parts[1] * height_parts;
+                        return Some(Candidate { cost, tile_count, input: [tile[0], *height, tile[1]] });
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    fn row_cut(&self, parts: usize) -> RowCut {
+        let factor = if self.conv.fusion == Fusion::MaxPool2 { 2 } else { 1 };
+        let mut height = self.part(0, parts);
+        if parts > 1 {
+            let axis = self.conv.axis(0);
+            let wanted = self.conv.output()[0].div_ceil(parts);
+            if axis.output_of(height, Overhang::Floor) < wanted {
+                height = axis.input_of(wanted);
+            }
+            if height < self.conv.kernel[0] * factor {
+                return RowCut::TooLow;
+            }
+        }
+        match self.spans(0, height) {
+            Some(rows) if height <= self.rules.max_tile => RowCut::Rows(height, rows),
+            _ => RowCut::Impossible,
+        }
+    }
+
+    /// Input lines of one of `parts` parts, a multiple of the stride when there are several.
+    const fn part(&self, dimension: usize, parts: usize) -> usize {
+        let lines = self.conv.axis(dimension).input.div_ceil(parts);
+        if parts > 1 { lines.next_multiple_of(self.conv.stride) } else { lines }
+    }
+
+    /// Tiles along one axis whose input has about `lines` lines.
+    fn spans(&self, dimension: usize, lines: usize) -> Option<Vec<Span>> {
+        let axis = self.conv.axis(dimension);
+        let whole = self.conv.output()[dimension];
+        let overhang = self.overhang();
+        let mut limit = axis.output_of(lines, overhang);
+        if self.conv.fusion == Fusion::MaxPool2 {
+            limit /= 2;
+            if limit.min(whole) <= 2 {
+                return None;
+            }
+        }
+        if limit >= whole {
+            return Some(vec![axis.whole(whole)]);
+        }
+        match self.conv.fusion {
+            Fusion::None => axis.split(limit, overhang),
+            Fusion::MaxPool2 => axis.split_pooled(limit),
+        }
+    }
+
+    const fn overhang(&self) -> Overhang {
+        if self.conv.axis(0).is_ceil() || self.conv.axis(1).is_ceil() {
+            Overhang::Ceil
+        } else {
+            Overhang::Floor
+        }
+    }
+
+    fn stage(&self, channels: usize, row: &Span, column: &Span) -> Option<NceCost> {
+        self.nce.cost(&self.conv_tile(channels, row, column))
+    }
+
+    const fn conv_tile(&self, channels: usize, row: &Span, column: &Span) -> ConvTile {
+        ConvTile {
+            in_channels: channels,
+            out_channels: self.conv.out_channels,
+            height: row.input,
+            width: column.input,
+            kernel: self.conv.kernel,
+            stride: self.conv.stride,
+        }
+    }
+
+    /// Bytes of an output tile.
+    const fn tile_bytes(&self, row: &Span, column: &Span) -> usize {
+        line_bytes(column.output) * row.output * self.conv.out_channels
+    }
+
+    /// The compiler's measure of a cut; `None` where a tile does not fit.
+    fn cost(&self, parts: usize, channels: usize, rows: &[Span], columns: &[Span]) -> Option<u64> {
+        let mut sum = 0;
+        for row in rows {
+            for column in columns {
+                if !self.poolable(channels, row, column) || self.tile_bytes(row, column) > self.limit {
+                    return None;
+                }
+                let nce = self.stage(channels, row, column)?;
+                let output = (column.output * row.output * self.conv.out_channels) as u64;
+                sum += nce.cost * parts as u64 + output * (parts as u64 - 1);
+                if !column.output_start.is_multiple_of(8) {
+                    sum += output;
+                }
+                if !column.input_start.is_multiple_of(8) {
+                    sum += (column.input * row.input * nce.padded_inputs) as u64;
+                }
+            }
+        }
+        Some(sum)
+    }
+
+    /// Whether the tile may be pooled in the same stage, where it has to be.
+    fn poolable(&self, channels: usize, row: &Span, column: &Span) -> bool {
+        let wide = |rule: &PooledWidth| {
+            (rule.min_channels..=rule.max_channels).contains(&channels) && column.input > rule.width
+        };
+        self.conv.fusion == Fusion::None
+            || (column.input.is_multiple_of(2)
+                && row.input.is_multiple_of(2)
+                && column.output.is_multiple_of(2)
+                && column.output > 2
+                && row.output > 2
+                && !self.rules.pooled_widths.iter().any(wide))
+    }
+
+    /// The input tile that is fixed for this shape, or the one found.
+    fn fixed(&self, found: [usize; 3]) -> [usize; 3] {
+        let conv = self.conv;
+        let applies = |fixed: &&Fixed| {
+            fixed.input == [conv.in_channels, conv.height, conv.width]
+                && fixed.out_channels == conv.out_channels
+                && fixed.kernel.is_none_or(|kernel| {
+                    conv.kernel == [kernel.size; 2]
+                        && conv.stride == kernel.stride
+                        && conv.padding == [kernel.padding; 2]
+                })
+        };
+        match self.rules.fixed.iter().find(applies) {
+            Some(fixed) if conv.fusion == Fusion::None => {
+                std::array::from_fn(|at| if fixed.tile[at] == 0 { found[at] } else { fixed.tile[at] })
+            }
+            _ => found,
+        }
+    }
+
+    /// The stages that an input tile of these channels, height and width leads to.
+    fn layout(&self, [channels, height, width]: [usize; 3]) -> Option<Tiling> {
+        let (rows, columns) = (self.spans(0, height)?, self.spans(1, width)?);
+        let first = self.stage(channels, &rows[0], &columns[0])?;
+        let parts = self.conv.in_channels.div_ceil(first.padded_inputs);
+        let mut tiling = Tiling {
+            grid: [columns.len(), rows.len(), parts],
+            nce: Some(first),
+            cycles: 0,
+            pixels: 0,
+            stages: rows.len() * columns.len() * parts,
+            sums: rows.len() * columns.len() * (parts - 1),
+            copies: 0,
+            copy_bytes: 0,
+            tile_bytes: 0,
+        };
+        for row in &rows {
+            for column in &columns {
+                let nce = self.stage(channels, row, column)?;
+                let pixels = (column.output * row.output * parts) as u64;
+                tiling.cycles += nce.cost * pixels;
+                tiling.pixels += pixels;
+                tiling.count(self, [row, column], nce.padded_inputs * parts);
+            }
+        }
+        Some(tiling)
+    }
+
+    fn pool(&self) -> Option<Tiling> {
+        let [rows, columns] = self.best_pool()?;
+        let mut tiling = Tiling {
+            grid: [columns.len(), rows.len(), 1],
+            nce: None,
+            cycles: 0,
+            pixels: 0,
+            stages: rows.len() * columns.len(),
+            sums: 0,
+            copies: 0,
+            copy_bytes: 0,
+            tile_bytes: 0,
+        };
+        for row in &rows {
+            for column in &columns {
+                tiling.pixels += (column.output * row.output) as u64;
+                tiling.count(self, [row, column], self.conv.in_channels);
+            }
+        }
+        Some(tiling)
+    }
+
+    fn best_pool(&self) -> Option<[Vec<Span>; 2]> {
+        let whole = [self.spans(0, self.conv.height)?, self.spans(1, self.conv.width)?];
+        if self.pool_cost(&whole[0], &whole[1]).is_some() {
+            // Each further tile costs as much again.
+            return Some(whole);
+        }
+        let row_cuts = self.pool_cuts(0, self.conv.kernel[0]);
+        let column_cuts = self.pool_cuts(1, self.rules.min_pool_width.max(self.conv.kernel[1]));
+        let mut best = None;
+        let mut spans = None;
+        for (width_parts, columns) in &column_cuts {
+            for (height_parts, rows) in &row_cuts {
+                let parts = width_parts * height_parts;
+                let least = self.pool_tile_cost() * (rows.len() * columns.len()) as u64;
+                if best.is_some_and(|key| (least, parts) >= key) {
+                    continue;
+                }
+                let Some(cost) = self.pool_cost(rows, columns) else { continue };
+                if best.is_none_or(|key| (cost, parts) < key) {
+                    best = Some((cost, parts));
+                    spans = Some([rows, columns]);
+                }
+            }
+        }
+        spans.map(|spans| spans.map(Clone::clone))
+    }
+
+    /// The cuts of one axis of a pooling, by the number of parts.
+    fn pool_cuts(&self, dimension: usize, least: usize) -> Vec<(usize, Vec<Span>)> {
+        (1..=self.rules.max_tiles)
+            .map(|parts| (parts, self.part(dimension, parts)))
+            .take_while(|&(parts, lines)| parts == 1 || lines >= least)
+            .filter_map(|(parts, lines)| Some((parts, self.spans(dimension, lines)?)))
+            .collect()
+    }
+
+    /// What the compiler's measure counts for each tile of a pooling.
+    fn pool_tile_cost(&self) -> u64 {
+        let block = self.nce.modes.iter().map(|row| row.inputs).max().unwrap_or(1);
+        (self.conv.in_channels / block * self.conv.kernel[0] * self.conv.kernel[1]) as u64
+    }
+
+    /// The compiler's measure of a cut of a pooling; `None` where a tile does not fit.
+    fn pool_cost(&self, rows: &[Span], columns: &[Span]) -> Option<u64> {
+        let conv = self.conv;
+        let mut sum = 0;
+        for row in rows {
+            for column in columns {
+                let tile = self.conv_tile(conv.in_channels, row, column);
+                if self.tile_bytes(row, column) > self.limit || !self.nce.pools(&tile) {
+                    return None;
+                }
+                sum += self.pool_tile_cost();
+                if !column.output_start.is_multiple_of(8) {
+                    sum += (column.output * row.output * conv.out_channels) as u64;
+                }
+                if !column.input_start.is_multiple_of(8) {
+                    sum += (column.input * row.input * conv.in_channels) as u64;
+                }
+            }
+        }
+        Some(sum)
+    }
+}
+
+impl Tiling {
+    /// Counts the copies of one plane tile and its size.
+    fn count(&mut self, search: &Search<'_>, [row, column]: [&Span; 2], in_channels: usize) {
+        let parts = self.grid[2];
+        if !column.input_start.is_multiple_of(8) {
+            self.copies += parts;
+            self.copy_bytes += 2 * (line_bytes(column.input) * row.input * in_channels) as u64;
+        }
+        // Sums write where their result belongs; every other tile of several is copied there.
+        let cut = self.grid[0] * self.grid[1] > 1;
+        if (cut && parts == 1) || !column.output_start.is_multiple_of(8) {
+            self.copies += 1;
+            self.copy_bytes += 2 * (line_bytes(column.kept) * row.kept * search.conv.out_channels) as u64;
+        }
+        self.tile_bytes = self.tile_bytes.max(search.tile_bytes(row, column));
+    }
+}
