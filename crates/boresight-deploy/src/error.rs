@@ -10,4 +10,12 @@ pub enum Error {
     /// The simulated device cannot run it.
     #[error(transparent)]
     Plan(#[from] boresight_plan::Error),
+    /// The reference does not know an operator.
+    #[error("node '{node}': the reference does not know operator {op}")]
+    UnknownOperator {
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
 }

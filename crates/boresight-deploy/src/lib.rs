@@ -2,6 +2,7 @@
 
 mod deployment;
 mod error;
+pub mod reference;
 mod simulator;
 
 pub use deployment::{Band, Deployment};

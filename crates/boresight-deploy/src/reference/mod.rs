@@ -1,0 +1,132 @@
+//! The plain execution of a [`Deployment`]: what the simulated device computes, written to be read.
+//!
+//! One image, one operator after the other, every value by itself. Each operator does its arithmetic in the order that
+//! its file states, the order of the kernels, so the results have the same bits as those of [`crate::Simulator`] (a NaN
+//! may be another NaN). What decides about numbers is the deployment's profile: it converted the constants, rounds the
+//! image as it comes in, and rounds every value that an operator computes as it is stored.
+
+mod activation;
+mod channels;
+mod convolution;
+mod normalisation;
+mod pooling;
+mod resizing;
+
+use crate::{Deployment, Error};
+use boresight_ir::{Network, Node, NodeId, Op, Resize, Role, Shape};
+use boresight_kernels::Planes;
+use convolution::Convolution;
+use ndarray::Array3;
+
+/// A feature map `[channels, rows, columns]`.
+type Map = Array3<f32>;
+
+/// Logits `[classes, height, width]` of one image of raw sensor counts `[bands, height, width]`.
+///
+/// # Errors
+/// [`Error::UnknownOperator`] when the network has an operator that the reference does not know.
+///
+/// # Panics
+/// When `counts` has another length than the network's input.
+pub fn logits(deployment: &Deployment, counts: &[f32]) -> Result<Vec<f32>, Error> {
+    let network = deployment.network();
+    let mut maps = vec![image(deployment, counts)];
+    for (id, node) in network.iter().skip(1) {
+        let inputs: Vec<&Map> = node.inputs.iter().map(|input| &maps[input.index()]).collect();
+        let constants = Constants { deployment, network, node: id };
+        let mut map = evaluate(node, &inputs, &constants)?;
+        if computes(&node.op) {
+            map.mapv_inplace(|value| stored(deployment, value));
+        }
+        maps.push(map);
+    }
+    Ok(maps[network.output().index()].iter().copied().collect())
+}
+
+/// What the first operators read: counts, normalised where the deployment says so, rounded as they come in.
+fn image(deployment: &Deployment, counts: &[f32]) -> Map {
+    let Shape { channels, height, width } = deployment.network().input_shape();
+    assert_eq!(counts.len(), channels * height * width, "counts must have the shape of the network's input");
+    let mut values = counts.to_vec();
+    deployment.projection().images(Planes { batch: 1, channels, height, width }, &mut values);
+    Map::from_shape_fn((channels, height, width), |(channel, row, column)| {
+        values[(channel * height + row) * width + column]
+    })
+}
+
+/// Whether an operator makes new values; the others move values that were rounded when they were stored.
+const fn computes(op: &Op) -> bool {
+    !matches!(
+        op,
+        Op::MaxPool(_)
+            | Op::Upsample { resize: Resize::Nearest, .. }
+            | Op::Concat
+            | Op::Slice { .. }
+            | Op::Dropout { .. }
+    )
+}
+
+/// A value as the device keeps it.
+fn stored(deployment: &Deployment, value: f32) -> f32 {
+    let mut value = [value];
+    deployment.projection().profile().round_activations(&mut value);
+    value[0]
+}
+
+/// The constants that a device holds for one node.
+struct Constants<'a> {
+    deployment: &'a Deployment,
+    network: &'a Network,
+    node: NodeId,
+}
+
+impl<'a> Constants<'a> {
+    /// One tensor of the node; empty where it has none.
+    fn get(&self, role: Role) -> &'a [f32] {
+        self.of(self.node, role)
+    }
+
+    /// What convolutions read beyond the edge of `source`: zero, but for the network's input.
+    fn border(&self, source: NodeId) -> &'a [f32] {
+        self.of(source, Role::Border)
+    }
+
+    fn of(&self, node: NodeId, role: Role) -> &'a [f32] {
+        let range = self.network.layout().range(node, role).unwrap_or(0..0);
+        &self.deployment.constants()[range]
+    }
+}
+
+/// What `node` makes of `inputs`, before it is stored.
+fn evaluate(node: &Node, inputs: &[&Map], constants: &Constants<'_>) -> Result<Map, Error> {
+    let x = inputs[0];
+    Ok(match node.op {
+        Op::Conv2d(conv) => {
+            let [weight, bias] = [Role::Weight, Role::Bias].map(|role| constants.get(role));
+            Convolution { conv, weight, bias, border: constants.border(node.inputs[0]) }.apply(x, node.shape)
+        }
+        Op::BatchNorm { epsilon } => {
+            let statistics = [Role::Scale, Role::Shift, Role::Mean, Role::Variance];
+            normalisation::batch_norm(x, epsilon, statistics.map(|role| constants.get(role)))
+        }
+        Op::ScaleShift => {
+            normalisation::scale_shift(x, constants.get(Role::Scale), constants.get(Role::Shift))
+        }
+        Op::Relu => x.mapv(activation::relu),
+        Op::Relu6 => x.mapv(activation::relu6),
+        Op::Gelu => x.mapv(activation::gelu),
+        Op::Sigmoid => x.mapv(activation::sigmoid),
+        Op::MaxPool(window) => pooling::max(window, x, node.shape),
+        Op::AvgPool(window) => pooling::average(window, x, node.shape),
+        Op::GlobalAvgPool => pooling::global_average(x),
+        Op::Upsample { resize: Resize::Nearest, size } => resizing::nearest(x, size),
+        Op::Upsample { resize: Resize::Bilinear, size } => resizing::bilinear(x, size),
+        Op::Concat => channels::concat(inputs, node.shape),
+        Op::Add => channels::add(x, inputs[1]),
+        Op::ChannelScale => channels::scale(x, inputs[1]),
+        Op::Slice { start, .. } => channels::slice(x, start, node.shape),
+        // Dropout is for training.
+        Op::Dropout { .. } => x.clone(),
+        op => return Err(Error::UnknownOperator { node: node.name.clone(), op: op.name() }),
+    })
+}
