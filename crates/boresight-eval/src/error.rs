@@ -40,7 +40,15 @@ pub enum Error {
         /// Shape of a tile.
         data: boresight_ir::Shape,
     },
-    /// A weights file cannot be written.
+    /// A description of a network is damaged.
+    #[error("{path} does not describe a network: {source}")]
+    Description {
+        /// The file.
+        path: PathBuf,
+        /// What the parser says.
+        source: serde_json::Error,
+    },
+    /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
         /// The file.

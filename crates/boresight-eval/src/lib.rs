@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod artifact;
 mod error;
 mod evaluator;
 mod finalist;
@@ -8,6 +9,7 @@ mod scoring;
 mod settings;
 mod tiles;
 
+pub use artifact::{Artifact, BandStatistics};
 pub use error::Error;
 pub use evaluator::{Phase, Progress, SegmentationEvaluator};
 pub use finalist::{Finalist, Stages};

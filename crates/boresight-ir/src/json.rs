@@ -3,9 +3,10 @@
 use crate::{Builder, Error, Network, Node, NodeId, Op, Shape};
 use serde::{Deserialize, Serialize};
 
+/// What a network looks like in serde's eyes.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Document {
+pub(crate) struct Document {
     input: Shape,
     nodes: Vec<Entry>,
 }
@@ -18,18 +19,36 @@ struct Entry {
     inputs: Vec<usize>,
 }
 
-impl Network {
-    /// The network as JSON: the input's shape, then every other node with the numbers of what it reads (the input is
-    /// number 0, the last node is the output). Weights are not in it.
-    pub fn to_json(&self) -> String {
+impl From<Network> for Document {
+    fn from(network: Network) -> Self {
         let entry = |node: &Node| Entry {
             name: node.name.clone(),
             op: node.op,
             inputs: node.inputs.iter().map(|input| input.0).collect(),
         };
-        let document =
-            Document { input: self.input_shape(), nodes: self.nodes[1..].iter().map(entry).collect() };
-        serde_json::to_string(&document).unwrap_or_default()
+        Self { input: network.input_shape(), nodes: network.nodes[1..].iter().map(entry).collect() }
+    }
+}
+
+impl TryFrom<Document> for Network {
+    type Error = Error;
+
+    fn try_from(document: Document) -> Result<Self, Error> {
+        let mut builder = Builder::new(document.input)?;
+        let mut last = builder.input();
+        for entry in document.nodes {
+            let inputs: Vec<NodeId> = entry.inputs.into_iter().map(NodeId).collect();
+            last = builder.add(entry.name, entry.op, &inputs)?;
+        }
+        builder.finish(last)
+    }
+}
+
+impl Network {
+    /// The network as JSON: the input's shape, then every other node with the numbers of what it reads (the input is
+    /// number 0, the last node is the output). Weights are not in it.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
     }
 
     /// The network that [`Network::to_json`] wrote; everything is checked again.
@@ -39,13 +58,7 @@ impl Network {
     pub fn from_json(text: &str) -> Result<Self, Error> {
         let document: Document =
             serde_json::from_str(text).map_err(|error| Error::Json { reason: error.to_string() })?;
-        let mut builder = Builder::new(document.input)?;
-        let mut last = builder.input();
-        for entry in document.nodes {
-            let inputs: Vec<NodeId> = entry.inputs.into_iter().map(NodeId).collect();
-            last = builder.add(entry.name, entry.op, &inputs)?;
-        }
-        builder.finish(last)
+        document.try_into()
     }
 }
 

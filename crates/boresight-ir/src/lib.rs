@@ -9,6 +9,8 @@ mod network;
 mod normalisation;
 mod op;
 mod rewrite;
+#[cfg(test)]
+mod tests;
 mod weights;
 
 pub use builder::Builder;

@@ -1,7 +1,9 @@
 //! A validated operator graph.
 
+use crate::json::Document;
 use crate::layout::Layout;
 use crate::{Conv2d, Op, Shape};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::sync::Arc;
 
@@ -56,7 +58,8 @@ impl fmt::Debug for Hash {
 ///
 /// Nodes stand in one canonical order (depth first from the output), the input first and the output last, so
 /// networks of equal structure have equal layouts and equal hashes. Every node's shape is known and within limits.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Document", into = "Document")]
 pub struct Network {
     pub(crate) nodes: Vec<Node>,
     pub(crate) layout: Arc<Layout>,

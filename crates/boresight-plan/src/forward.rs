@@ -112,7 +112,7 @@ impl Plan {
                 Mode::Evaluate => output.copy_from_slice(x),
                 Mode::Train(seed) => {
                     let mask = &mut masks[mask.clone()];
-                    draw_mask(seed.derive(name, 0), *rate, mask);
+                    dropout_mask(seed, name, *rate, mask);
                     kernels::dropout(mask, x, output);
                     // 1 / (1 - rate) is no power of two in general, so a stored value is rounded again.
                     if store == Store::F16 {
@@ -173,8 +173,9 @@ impl Norm {
     }
 }
 
-/// 0 with probability `rate`, else `1 / (1 - rate)`; two values from each 64 random bits.
-fn draw_mask(seed: Seed, rate: f32, mask: &mut [f32]) {
+/// Draws what dropout node `node` multiplies by in a step of [`Mode::Train`] with this seed: 0 with probability
+/// `rate`, in `[0, 1)`, else `1 / (1 - rate)`.
+pub fn dropout_mask(seed: Seed, node: &str, rate: f32, mask: &mut [f32]) {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -182,7 +183,8 @@ fn draw_mask(seed: Seed, rate: f32, mask: &mut [f32]) {
     )]
     let threshold = (f64::from(rate) * 4_294_967_296.0) as u64;
     let kept = 1.0 / (1.0 - rate);
-    let mut stream = seed.stream();
+    let mut stream = seed.derive(node, 0).stream();
+    // Two values from each 64 random bits.
     for pair in mask.chunks_mut(2) {
         let bits = stream.bits();
         for (value, half) in pair.iter_mut().zip([bits >> 32, bits & 0xffff_ffff]) {

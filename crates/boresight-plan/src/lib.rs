@@ -12,5 +12,6 @@ mod workspace;
 pub use boresight_kernels::Store;
 pub use compile::Plan;
 pub use error::Error;
+pub use forward::dropout_mask;
 pub use projection::Projection;
 pub use workspace::{Mode, Workspace};

@@ -3,7 +3,7 @@
 use crate::{Error, Store};
 use boresight_ir::{InputForm, Network, NormalisationFold, Role};
 use boresight_kernels::Planes;
-use boresight_numerics::{ActivationFormat, ConversionCount, NumericProfile};
+use boresight_numerics::{ActivationFormat, ConstantRule, ConversionCount, NumericProfile};
 use std::ops::Range;
 
 /// The map from a network's master values to the constants that a device holds, and from sensor counts to what it
@@ -84,9 +84,9 @@ impl Projection {
     }
 
     /// Turns the gradient of device constants in place into that of master values. Rounding is passed straight
-    /// through, but nothing passes where a constant was finite and became infinite or was cut to the largest value.
+    /// through, but nothing passes where a constant reached the largest value of its format or became infinite.
     pub fn adjoint(&self, device: &[f32], gradient: &mut [f32]) {
-        if self.profile.activations == ActivationFormat::F16 {
+        if self.profile.constants != ConstantRule::F32 {
             for (value, constant) in gradient.iter_mut().zip(device) {
                 if constant.abs() >= LARGEST {
                     *value = 0.0;

@@ -32,3 +32,30 @@ impl Slots {
         self.sizes
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_two_live_tensors_share_a_buffer_and_each_fits(moves in proptest::collection::vec((0_usize..50, any::<bool>()), 1..60)) {
+            let mut slots = Slots::default();
+            let mut live: Vec<(usize, usize)> = Vec::new();
+            let mut taken = Vec::new();
+            for (number, release) in moves {
+                if release && !live.is_empty() {
+                    slots.release(live.swap_remove(number % live.len()).0);
+                } else {
+                    let slot = slots.take(number);
+                    prop_assert!(live.iter().all(|(other, _)| *other != slot));
+                    live.push((slot, number));
+                    taken.push((slot, number));
+                }
+            }
+            let sizes = slots.into_sizes();
+            prop_assert!(taken.iter().all(|&(slot, len)| sizes[slot] >= len));
+        }
+    }
+}

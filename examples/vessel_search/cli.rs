@@ -1,0 +1,210 @@
+//! The command line, and the configuration that a run folder keeps.
+
+use boresight::evolve::FitnessForm;
+use boresight::ir::InputForm;
+use boresight::space::ChannelRule;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, Parser, ValueEnum};
+use serde::{Deserialize, Serialize};
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+
+/// Searches vessel-segmentation networks for an accelerator, under its numerics and its cost.
+#[derive(Debug, Parser)]
+#[command(name = "vessel_search", version)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) configuration: Configuration,
+
+    /// Candidates that are trained at once, one thread each; the result does not depend on it.
+    #[arg(long, default_value_t = default_workers())]
+    pub(crate) workers: NonZeroUsize,
+
+    /// Folder of the run; must not exist or be empty. Default: the next free runs/NNN.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Goes on with the interrupted run in this folder, with the settings that it was started with.
+    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    pub(crate) resume: Option<PathBuf>,
+}
+
+fn default_workers() -> NonZeroUsize {
+    std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN)
+}
+
+/// Everything that decides what a run finds.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Configuration {
+    /// Folder of real scenes (scenes.csv and scenes/NAME_BAND.png); without it, synthetic scenes are drawn from the seed.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+
+    /// Bands to use, separated by commas; default: all that every scene has (synthetic: B03,B04,B08,B11).
+    #[arg(long, value_delimiter = ',', value_name = "BAND,...")]
+    pub(crate) bands: Option<Vec<String>>,
+
+    /// Side of a tile in pixels; networks read tiles of this size.
+    #[arg(long, default_value_t = 128, value_parser = at_least::<8>)]
+    pub(crate) tile: usize,
+
+    /// How candidates are proposed.
+    #[arg(long, value_enum, default_value_t = StrategyName::Ga)]
+    pub(crate) strategy: StrategyName,
+
+    /// What is optimised: `fitness` (one value from on-device mIoU and FPS, see --fitness), or a Pareto front over some
+    /// of miou, vessel_iou, latency, fps, parameters, macs, peak_memory, separated by commas.
+    #[arg(long, default_value = "fitness", value_name = "NAME,...")]
+    pub(crate) objectives: String,
+
+    /// Form of the fitness: weighted-exponential, multiplicative, logarithmic, sigmoid or stepwise.
+    #[arg(long, default_value = "weighted-exponential", value_parser = fitness_form)]
+    pub(crate) fitness: String,
+
+    /// Candidates of a generation.
+    #[arg(long, default_value_t = 6, value_parser = at_least::<2>)]
+    pub(crate) population: usize,
+
+    /// Generations; the first population counts as generation 1.
+    #[arg(long, default_value_t = 3, value_parser = at_least::<1>)]
+    pub(crate) generations: usize,
+
+    /// Best candidates that live on into the next generation, without being measured again.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) elites: usize,
+
+    /// Share of the population that is sampled afresh in each generation.
+    #[arg(long, default_value_t = 0.2, value_parser = share)]
+    pub(crate) immigrants: f64,
+
+    /// Epochs of FP32 training for each candidate.
+    #[arg(long, default_value_t = 4, value_parser = at_least::<1>)]
+    pub(crate) epochs: usize,
+
+    /// Epochs of FP16-aware fine-tuning for each candidate; 0: candidates are only converted.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) finetune_epochs: usize,
+
+    /// Training tiles of one epoch.
+    #[arg(long, default_value_t = 256, value_parser = at_least::<1>)]
+    pub(crate) samples_per_epoch: usize,
+
+    /// Epochs for which the winner is trained on in FP32, before it is aligned again.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) final_epochs: usize,
+
+    /// Most parameters that a candidate may have.
+    #[arg(long, default_value_t = 100_000, value_parser = at_least::<1>)]
+    pub(crate) max_parameters: usize,
+
+    /// Tiles a second beyond which more speed adds nothing to the fitness.
+    #[arg(long, default_value_t = 120.0, value_parser = positive)]
+    pub(crate) target_fps: f64,
+
+    /// Device for which networks are searched.
+    #[arg(long, default_value = "myriad-x")]
+    pub(crate) device: String,
+
+    /// What the device does to numbers: myriad-x-optimistic, ieee-f16 or f32.
+    #[arg(long, default_value = "myriad-x-optimistic")]
+    pub(crate) profile: String,
+
+    /// What the deployed network reads: raw sensor counts with the normalisation folded into its first layer, or tiles
+    /// that were normalised before.
+    #[arg(long, value_enum, default_value_t = Input::Raw)]
+    pub(crate) input: Input,
+
+    /// How channels follow from genes: a width for each stage, or the paper's multiplication.
+    #[arg(long, value_enum, default_value_t = Channels::Width)]
+    pub(crate) channels: Channels,
+
+    /// Seed of everything random: equal seeds give equal runs.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+}
+
+/// How candidates are proposed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum StrategyName {
+    /// The paper's genetic algorithm.
+    Ga,
+    /// Random search with the same number of trials.
+    Random,
+}
+
+/// What the deployed network reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Input {
+    /// Raw sensor counts.
+    Raw,
+    /// Normalised tiles.
+    Normalised,
+}
+
+impl From<Input> for InputForm {
+    fn from(input: Input) -> Self {
+        match input {
+            Input::Raw => Self::Counts,
+            Input::Normalised => Self::Normalised,
+        }
+    }
+}
+
+/// How channels follow from genes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Channels {
+    /// A width for each stage.
+    Width,
+    /// A stage's input channels times a coefficient.
+    Multiply,
+}
+
+impl From<Channels> for ChannelRule {
+    fn from(channels: Channels) -> Self {
+        match channels {
+            Channels::Width => Self::Width,
+            Channels::Multiply => Self::Multiply,
+        }
+    }
+}
+
+fn at_least<const LEAST: usize>(text: &str) -> Result<usize, String> {
+    let number: usize = text.parse().map_err(|_| "it must be a whole number".to_owned())?;
+    if number < LEAST { Err(format!("it must be at least {LEAST}")) } else { Ok(number) }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
+    if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("it must lie between 0 and 1".to_owned()) }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
+    if number > 0.0 && number.is_finite() { Ok(number) } else { Err("it must be above 0".to_owned()) }
+}
+
+fn fitness_form(text: &str) -> Result<String, String> {
+    text.parse::<FitnessForm>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// `--resume` takes every setting from the run folder, so none may stand beside it.
+pub(crate) fn check_resume(cli: &Cli, matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
+    if cli.resume.is_none() {
+        return Ok(());
+    }
+    let given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
+    let names = matches.ids().map(clap::Id::as_str).filter(|name| !["resume", "workers"].contains(name));
+    match names.filter(|name| *name != "Configuration").find(given) {
+        Some(name) => {
+            let flag = name.replace('_', "-");
+            Err(format!("--resume takes its settings from the run folder, so --{flag} cannot be given")
+                .into())
+        }
+        None => Ok(()),
+    }
+}

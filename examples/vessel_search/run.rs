@@ -1,0 +1,241 @@
+//! One run: search, then the winner.
+
+use crate::cli::{Cli, Configuration};
+use crate::outcome::Summary;
+use crate::screen::{Screen, Watcher};
+use crate::{outcome, setup};
+use boresight::core::{Direction, Objective, Trial};
+use boresight::data::Dataset;
+use boresight::eval::{BandStatistics, EvaluationSettings, Finalist, SegmentationEvaluator};
+use boresight::evolve::{Ranking, pareto};
+use boresight::search::{Journal, RunFolder, Search, Settings};
+use boresight::space::{UnetGenotype, UnetSpace};
+use boresight::train::TrainSettings;
+use boresight::vpu::Vpu;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::time::Instant;
+
+/// Trials with their verdicts.
+pub(crate) type Trials = [Trial<UnetGenotype>];
+
+/// What `run.json` holds.
+#[derive(Debug, Serialize, Deserialize)]
+struct RunFile {
+    configuration: Configuration,
+    seed: u64,
+    versions: Versions,
+    data: DataFile,
+    objectives: Vec<Objective>,
+    planned_trials: usize,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Versions {
+    boresight: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DataFile {
+    source: String,
+    fingerprint: String,
+    bands: Vec<BandStatistics>,
+    class_names: Vec<String>,
+}
+
+/// Runs what the command line asks for.
+pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
+    #[expect(clippy::disallowed_methods, reason = "the wall time is reported and reaches no result")]
+    let start = Instant::now();
+    let configuration = match &cli.resume {
+        Some(folder) => recorded(folder)?,
+        None => cli.configuration.clone(),
+    };
+    let vpu = setup::vpu(&configuration)?;
+    let (measures, ranking) = setup::ranking(&configuration)?;
+    let dataset = setup::dataset(&configuration)?;
+    let space = setup::space(&configuration, &dataset, &vpu)?;
+    let settings = setup::evaluation(&configuration, &dataset)?;
+    let screen = Screen::new(configuration.generations);
+    let progress = |trial, phase, event: &_| screen.train(trial, phase, event);
+    let evaluator = SegmentationEvaluator::new(&dataset, &settings, vpu, &measures, &progress)?;
+    let (_, planned) = setup::strategy(&configuration, &space, &ranking)?;
+    let folder = match (&cli.resume, &cli.out) {
+        (Some(folder), _) => RunFolder::open(folder)?,
+        (None, Some(folder)) => RunFolder::create(folder)?,
+        (None, None) => RunFolder::next("runs")?,
+    };
+    let weights = folder.file("weights");
+    std::fs::create_dir_all(&weights)?;
+    let session = Session {
+        configuration: &configuration,
+        dataset: &dataset,
+        space: &space,
+        settings: &settings,
+        ranking: &ranking,
+        directions: measures.iter().map(|measure| measure.objective().direction).collect(),
+        evaluator: evaluator.keeping_weights(&weights),
+        screen: &screen,
+        folder: &folder,
+    };
+    if cli.resume.is_none() {
+        session.write_run_file(planned)?;
+    }
+    session.announce(planned, cli.workers);
+    let trials = session.search(cli.workers, cli.resume.is_some())?;
+    let winner = session.finish(&trials)?;
+    screen.clear();
+    let summary = Summary::new(&session, &trials, winner.as_ref(), start.elapsed().as_secs_f64());
+    outcome::write(&session, winner.as_ref(), &summary)?;
+    outcome::print(&summary, &folder);
+    Ok(())
+}
+
+/// The configuration of an interrupted run.
+fn recorded(folder: &Path) -> Result<Configuration, Box<dyn Error>> {
+    let path = folder.join("run.json");
+    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file: RunFile =
+        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(file.configuration)
+}
+
+/// The parts of a run.
+pub(crate) struct Session<'run> {
+    pub(crate) configuration: &'run Configuration,
+    pub(crate) dataset: &'run Dataset,
+    pub(crate) space: &'run UnetSpace,
+    pub(crate) settings: &'run EvaluationSettings,
+    pub(crate) ranking: &'run Ranking,
+    pub(crate) directions: Vec<Direction>,
+    pub(crate) evaluator: SegmentationEvaluator<'run, Vpu>,
+    pub(crate) screen: &'run Screen,
+    pub(crate) folder: &'run RunFolder,
+}
+
+/// The winner of a run.
+pub(crate) struct Winner {
+    pub(crate) trial: Trial<UnetGenotype>,
+    pub(crate) finalist: Finalist,
+}
+
+impl Session<'_> {
+    fn write_run_file(&self, planned_trials: usize) -> Result<(), Box<dyn Error>> {
+        use boresight::core::Evaluator;
+        let source = match &self.configuration.data {
+            Some(folder) => folder.display().to_string(),
+            None => "synthetic".to_owned(),
+        };
+        let file = RunFile {
+            configuration: self.configuration.clone(),
+            seed: self.configuration.seed,
+            versions: Versions { boresight: env!("CARGO_PKG_VERSION").to_owned() },
+            data: DataFile {
+                source,
+                fingerprint: self.dataset.fingerprint.clone(),
+                bands: BandStatistics::of(self.dataset, self.evaluator.bands()),
+                class_names: self.dataset.class_names.clone(),
+            },
+            objectives: self.evaluator.objectives().to_vec(),
+            planned_trials,
+        };
+        Ok(self.folder.write("run.json", &serde_json::to_vec_pretty(&file)?)?)
+    }
+
+    fn announce(&self, planned: usize, workers: NonZeroUsize) {
+        let configuration = self.configuration;
+        let source = match &configuration.data {
+            Some(folder) => folder.display().to_string(),
+            None => format!("synthetic scenes of seed {}", configuration.seed),
+        };
+        let splits = [&self.dataset.train, &self.dataset.val, &self.dataset.test].map(Vec::len);
+        eprintln!(
+            "Data: {source}; bands {}; {} scenes for training, {} for validation, {} for test",
+            self.dataset.bands.join(" "),
+            splits[0],
+            splits[1],
+            splits[2]
+        );
+        eprintln!(
+            "Search: at most {planned} trials ({} generations of {}), each {} + {} epochs of {} tiles; workers: {workers}",
+            configuration.generations,
+            configuration.population,
+            configuration.epochs,
+            configuration.finetune_epochs,
+            configuration.samples_per_epoch
+        );
+        let folder = self.folder.path().display();
+        eprintln!("Run folder: {folder}; an interrupted run goes on with --resume {folder}");
+    }
+
+    fn search(
+        &self,
+        workers: NonZeroUsize,
+        resume: bool,
+    ) -> Result<Vec<Trial<UnetGenotype>>, Box<dyn Error>> {
+        let (strategy, _) = setup::strategy(self.configuration, self.space, self.ranking)?;
+        let path = self.folder.journal();
+        let mut journal = if resume { Journal::open(path)? } else { Journal::create(path)? };
+        if let Some(torn) = journal.torn() {
+            let line = torn.line;
+            self.screen
+                .say(&format!("The journal's last line ({line}) was torn off; its trial is run again."));
+        }
+        let batch = NonZeroUsize::new(self.configuration.population).unwrap_or(NonZeroUsize::MIN);
+        let configuration = serde_json::json!({
+            "settings": self.configuration_without_paths(),
+            "data": self.dataset.fingerprint,
+        });
+        let seed = setup::seed(self.configuration);
+        let search = Search {
+            space: self.space,
+            strategy,
+            evaluator: &self.evaluator,
+            store: &mut journal,
+            settings: &Settings { seed, workers, batch, configuration },
+        };
+        let told = |trials: &Trials| self.forget_losers(trials);
+        let report = search.run(&mut Watcher { screen: self.screen, told })?;
+        Ok(report.trials)
+    }
+
+    /// The configuration as the journal keeps it: a moved data folder is the same run, its fingerprint tells.
+    fn configuration_without_paths(&self) -> Configuration {
+        Configuration { data: None, ..self.configuration.clone() }
+    }
+
+    /// Deletes the weights of trials that can no longer win.
+    fn forget_losers(&self, trials: &Trials) {
+        let kept: BTreeSet<_> = match self.ranking {
+            Ranking::Pareto { directions } => pareto::front(trials, directions),
+            _ => self.ranking.best(trials).into_iter().collect(),
+        }
+        .into_iter()
+        .map(|trial| trial.id)
+        .collect();
+        let folder = self.folder.file("weights");
+        for trial in trials.iter().filter(|trial| !kept.contains(&trial.id)) {
+            for path in SegmentationEvaluator::<Vpu>::weights_of(&folder, trial.id) {
+                // A file that is not there was deleted before; one that stays only takes room.
+                std::fs::remove_file(path).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Trains the best trial on, aligns it again and scores it; `None` when no trial was measured.
+    fn finish(&self, trials: &Trials) -> Result<Option<Winner>, Box<dyn Error>> {
+        use boresight::core::SearchSpace;
+        let Some(trial) = self.ranking.best(trials) else { return Ok(None) };
+        let epochs = self.configuration.final_epochs;
+        self.screen.say(&format!("Winner: trial {}; scoring it on the test split", trial.id.0));
+        let further = (epochs > 0).then(|| TrainSettings { epochs, ..self.settings.training.clone() });
+        let network = self.space.decode(&trial.proposal.genotype)?;
+        let seed = setup::seed(self.configuration);
+        let weights = self.folder.file("weights");
+        let finalist = self.evaluator.finish(&network, trial.id, &weights, seed, further.as_ref())?;
+        Ok(Some(Winner { trial: trial.clone(), finalist }))
+    }
+}
