@@ -177,11 +177,28 @@ impl Task<'_> {
         start + pixels.start..start + pixels.end
     }
 
+    /// Whether the focal loss takes part.
+    #[inline(always)]
+    fn has_focal(self) -> bool {
+        self.loss.focal.abs() > 0.0
+    }
+
     /// The classes as they stand in targets.
     #[inline(always)]
     fn classes(self) -> impl Iterator<Item = (usize, u32)> {
         (0..self.planes.channels).zip(0_u32..)
     }
+}
+
+/// One number for each pixel of a block.
+type Row = [f32; PIXELS];
+
+/// The block's part of a map, in full length: what lies beyond its end does not matter.
+#[inline(always)]
+fn load(values: &[f32]) -> Row {
+    let mut row = [0.0; PIXELS];
+    row[..values.len()].copy_from_slice(values);
+    row
 }
 
 /// Sums over pixels before division by the sum of weights.
@@ -196,26 +213,30 @@ dispatch! {
         let mut sums = Sums { cross_entropy: Sum::ZERO, focal: Sum::ZERO };
         for (image, pixels) in task.blocks() {
             let targets = task.targets(image, &pixels);
-            let pixel = exponentials(task, image, &pixels, &targets, logits, shares);
-            let len = pixels.len();
-            let (mut entropy, mut focal) = ([0.0; PIXELS], [0.0; PIXELS]);
+            let mut pixel = exponentials(task, image, &pixels, &targets, logits, shares);
+            let (mut entropy, mut missing) = ([0.0; PIXELS], [0.0; PIXELS]);
             for at in 0..PIXELS {
-                let counted = targets[at] != NONE;
-                let missing = pixel.others[at] / pixel.sum[at];
-                let surprise = if missing < NEARLY_SURE {
-                    missing * surprise_ratio(missing)
-                } else {
-                    math::ln(pixel.sum[at]) - pixel.logit[at]
-                };
-                entropy[at] = if counted { pixel.weight[at] * surprise } else { 0.0 };
-                let focus = focus(missing, task.loss.gamma);
-                focal[at] = if counted { entropy[at] * focus } else { 0.0 };
+                let rate = 1.0 / pixel.sum[at];
+                let share = pixel.others[at] * rate;
+                let exact = math::ln(pixel.sum[at]) - pixel.logit[at];
+                let surprise = if share < NEARLY_SURE { share * surprise_ratio(share) } else { exact };
+                entropy[at] = if targets[at] == NONE { 0.0 } else { pixel.weight[at] * surprise };
+                missing[at] = share;
+                pixel.sum[at] = rate;
             }
-            sums.cross_entropy.add(&entropy[..len], |x| x);
-            sums.focal.add(&focal[..len], |x| x);
+            sums.cross_entropy.add(&entropy[..pixels.len()], |x| x);
+            if task.has_focal() {
+                for at in 0..PIXELS {
+                    let product = entropy[at] * focus(missing[at], task.loss.gamma);
+                    entropy[at] = if targets[at] == NONE { 0.0 } else { product };
+                }
+                sums.focal.add(&entropy[..pixels.len()], |x| x);
+            }
             for (class, _) in task.classes() {
                 let shares = &mut shares[task.range(image, class, &pixels)];
-                shares.iter_mut().zip(&pixel.sum).for_each(|(share, sum)| *share /= sum);
+                for (share, rate) in shares.iter_mut().zip(&pixel.sum) {
+                    *share *= rate;
+                }
             }
         }
         sums
@@ -225,13 +246,13 @@ dispatch! {
 /// What a block's pixels know after the pass over their classes.
 struct Block {
     /// Sum of e^(logit - largest logit).
-    sum: [f32; PIXELS],
+    sum: Row,
     /// That sum without the labelled class.
-    others: [f32; PIXELS],
+    others: Row,
     /// The labelled class's logit - largest logit.
-    logit: [f32; PIXELS],
+    logit: Row,
     /// Weight of the labelled class.
-    weight: [f32; PIXELS],
+    weight: Row,
 }
 
 /// Writes e^(logit - largest logit) of one block to `shares`.
@@ -246,22 +267,25 @@ fn exponentials(
 ) -> Block {
     let mut largest = [f32::NEG_INFINITY; PIXELS];
     for (class, _) in task.classes() {
-        let logits = &logits[task.range(image, class, pixels)];
-        largest.iter_mut().zip(logits).for_each(|(max, &z)| *max = if z > *max { z } else { *max });
+        for (max, z) in largest.iter_mut().zip(load(&logits[task.range(image, class, pixels)])) {
+            *max = if z > *max { z } else { *max };
+        }
     }
     let mut block =
         Block { sum: [0.0; PIXELS], others: [0.0; PIXELS], logit: [0.0; PIXELS], weight: [0.0; PIXELS] };
     for (class, name) in task.classes() {
         let range = task.range(image, class, pixels);
         let weight = task.weights[class];
-        for (at, (share, z)) in shares[range.clone()].iter_mut().zip(&logits[range]).enumerate() {
-            let (offset, labelled) = (z - largest[at], targets[at] == name);
-            *share = math::exp(offset);
-            block.sum[at] += *share;
-            block.others[at] += if labelled { 0.0 } else { *share };
+        let mut row = load(&logits[range.clone()]);
+        for at in 0..PIXELS {
+            let (offset, labelled) = (row[at] - largest[at], targets[at] == name);
+            row[at] = math::exp(offset);
+            block.sum[at] += row[at];
+            block.others[at] += if labelled { 0.0 } else { row[at] };
             block.logit[at] = if labelled { offset } else { block.logit[at] };
             block.weight[at] = if labelled { weight } else { block.weight[at] };
         }
+        shares[range].copy_from_slice(&row[..pixels.len()]);
     }
     block
 }
@@ -321,10 +345,11 @@ dispatch! {
         let (mut own, mut all) = (Sum::ZERO, Sum::ZERO);
         for (image, pixels) in task.blocks() {
             let targets = task.targets(image, &pixels);
-            let (mut hits, mut counted) = ([0.0; PIXELS], [0.0; PIXELS]);
-            for (at, &share) in shares[task.range(image, class, &pixels)].iter().enumerate() {
-                hits[at] = if targets[at] == name { share } else { 0.0 };
-                counted[at] = if targets[at] == NONE { 0.0 } else { share };
+            let mut counted = load(&shares[task.range(image, class, &pixels)]);
+            let mut hits = counted;
+            for at in 0..PIXELS {
+                hits[at] = if targets[at] == name { hits[at] } else { 0.0 };
+                counted[at] = if targets[at] == NONE { 0.0 } else { counted[at] };
             }
             own.add(&hits[..pixels.len()], |x| x);
             all.add(&counted[..pixels.len()], |x| x);
@@ -344,24 +369,29 @@ dispatch! {
         for (image, pixels) in task.blocks() {
             let targets = task.targets(image, &pixels);
             let pixel = known(task, image, &pixels, &targets, slopes, map);
-            let mut pull = [0.0; PIXELS];
-            for (at, pull) in pull.iter_mut().enumerate() {
-                let (missing, own) = (pixel.others[at], pixel.own[at]);
-                let held = if own < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { own };
-                let ratio =
-                    if missing < NEARLY_SURE { surprise_ratio(missing) } else { -math::ln(held) / missing };
-                let focus = focus(missing, task.loss.gamma) * (1.0 + task.loss.gamma * own * ratio);
-                *pull = pixel.weight[at] * (entropy + focal * focus);
+            let mut pull = pixel.weight.map(|weight| weight * entropy);
+            if task.has_focal() {
+                for at in 0..PIXELS {
+                    let (missing, own) = (pixel.others[at], pixel.own[at]);
+                    let held = if own < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { own };
+                    let exact = -math::ln(held) / missing;
+                    let ratio = if missing < NEARLY_SURE { surprise_ratio(missing) } else { exact };
+                    let focus = focus(missing, task.loss.gamma) * (1.0 + task.loss.gamma * own * ratio);
+                    pull[at] += pixel.weight[at] * focal * focus;
+                }
             }
             for (class, name) in task.classes() {
                 let (hit, miss) = (slopes.hit[class], slopes.miss[class]);
-                for (at, slot) in map[task.range(image, class, &pixels)].iter_mut().enumerate() {
+                let range = task.range(image, class, &pixels);
+                let mut row = load(&map[range.clone()]);
+                for at in 0..PIXELS {
                     let labelled = targets[at] == name;
-                    let error = if labelled { -pixel.others[at] } else { *slot };
+                    let error = if labelled { -pixel.others[at] } else { row[at] };
                     let slope = if labelled { hit } else { miss };
-                    let gradient = pull[at] * error + *slot * (slope - pixel.slope[at]);
-                    *slot = if targets[at] == NONE { 0.0 } else { gradient };
+                    let gradient = pull[at] * error + row[at] * (slope - pixel.slope[at]);
+                    row[at] = if targets[at] == NONE { 0.0 } else { gradient };
                 }
+                map[range].copy_from_slice(&row[..pixels.len()]);
             }
         }
     }
@@ -370,13 +400,13 @@ dispatch! {
 /// What a block's pixels know of their shares.
 struct Known {
     /// Share of the labelled class.
-    own: [f32; PIXELS],
+    own: Row,
     /// Share of all other classes.
-    others: [f32; PIXELS],
+    others: Row,
     /// Weight of the labelled class.
-    weight: [f32; PIXELS],
+    weight: Row,
     /// Mean slope of the Dice term under the shares.
-    slope: [f32; PIXELS],
+    slope: Row,
 }
 
 /// One pass over the classes of a block.
@@ -393,8 +423,9 @@ fn known(
         Known { own: [0.0; PIXELS], others: [0.0; PIXELS], weight: [0.0; PIXELS], slope: [0.0; PIXELS] };
     for (class, name) in task.classes() {
         let (weight, hit, miss) = (task.weights[class], slopes.hit[class], slopes.miss[class]);
-        for (at, &share) in shares[task.range(image, class, pixels)].iter().enumerate() {
-            let labelled = targets[at] == name;
+        let row = load(&shares[task.range(image, class, pixels)]);
+        for at in 0..PIXELS {
+            let (share, labelled) = (row[at], targets[at] == name);
             known.own[at] = if labelled { share } else { known.own[at] };
             known.others[at] += if labelled { 0.0 } else { share };
             known.weight[at] = if labelled { weight } else { known.weight[at] };

@@ -159,7 +159,11 @@ fn normalise(
 ) {
     for range in channel_planes(planes, channel) {
         let (x, y) = (&x[range.clone()], &mut y[range]);
-        with_function!(activation, F => map(Store::F32, x, y, |x| F::value(affine.apply(x))));
+        with_function!(activation, F => {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = F::value(affine.apply(x));
+            }
+        });
     }
 }
 
@@ -272,6 +276,26 @@ dispatch! {
     }
 }
 
+/// Values that are taken through the activation together, on their way to a sum or a gradient.
+const BLOCK: usize = 256;
+
+/// The blocks that cover the planes of one channel.
+#[inline(always)]
+fn channel_blocks(planes: Planes, channel: usize) -> impl Iterator<Item = Range<usize>> {
+    channel_planes(planes, channel)
+        .flat_map(|plane| plane.clone().step_by(BLOCK).map(move |start| start..plane.end.min(start + BLOCK)))
+}
+
+/// The gradient of one block before the activation.
+#[inline(always)]
+fn before_activation<F: Function>(x: &[f32], affine: Affine, grad_y: &[f32]) -> [f32; BLOCK] {
+    let mut gradient = [0.0; BLOCK];
+    for ((gradient, &x), &g) in gradient.iter_mut().zip(x).zip(grad_y) {
+        *gradient = F::chain(affine.apply(x), g);
+    }
+    gradient
+}
+
 /// Sums of g and g * (x - mean) over a channel, where g is the gradient before the activation.
 #[inline(always)]
 fn channel_sums<F: Function>(
@@ -283,11 +307,10 @@ fn channel_sums<F: Function>(
 ) -> (f64, f64) {
     let mut sums = PairSums::ZERO;
     let mean = f64::from(affine.mean);
-    for range in channel_planes(planes, channel) {
-        sums.add(&x[range.clone()], &grad_y[range], |x, g| {
-            let g = f64::from(F::chain(affine.apply(x), g));
-            (g, g * (f64::from(x) - mean))
-        });
+    for range in channel_blocks(planes, channel) {
+        let x = &x[range.clone()];
+        let g = before_activation::<F>(x, affine, &grad_y[range]);
+        sums.add(x, &g[..x.len()], |x, g| (f64::from(g), f64::from(g) * (f64::from(x) - mean)));
     }
     sums.totals()
 }
@@ -304,10 +327,10 @@ fn channel_grad<F: Function>(
     write: Write,
     grad_x: &mut [f32],
 ) {
-    for range in channel_planes(planes, channel) {
-        let (x, g, grad_x) = (&x[range.clone()], &grad_y[range.clone()], &mut grad_x[range]);
-        pass_pairs(write, x, g, grad_x, |x, g| {
-            let g = F::chain(affine.apply(x), g);
+    for range in channel_blocks(planes, channel) {
+        let x = &x[range.clone()];
+        let g = before_activation::<F>(x, affine, &grad_y[range.clone()]);
+        pass_pairs(write, x, &g, &mut grad_x[range], |x, g| {
             affine.scale * (g - slope.0 - (x - affine.mean) * slope.1)
         });
     }

@@ -117,15 +117,26 @@ pub fn max_pool_grad(
 ) {
     let output = check(planes, kernel, stride, x.len(), grad_y.len());
     assert_eq!(grad_x.len(), x.len(), "the gradient and its feature map differ in length");
-    if write == Write::Set {
-        grad_x.fill(0.0);
-    }
-    max_pool_grad_all(Version::best(), Windows { input: planes, output, kernel, stride }, x, grad_y, grad_x);
+    max_pool_grad_all(
+        Version::best(),
+        Windows { input: planes, output, kernel, stride },
+        x,
+        grad_y,
+        write,
+        grad_x,
+    );
 }
 
 dispatch! {
-    fn max_pool_grad_all(windows: Windows, x: &[f32], grad_y: &[f32], grad_x: &mut [f32]) {
+    fn max_pool_grad_all(windows: Windows, x: &[f32], grad_y: &[f32], write: Write, grad_x: &mut [f32]) {
         let Windows { input, output, kernel, stride } = windows;
+        // Side by side without remainder, the windows themselves overwrite everything.
+        let write = if windows.halve() && input.height % 2 == 0 && input.width % 2 == 0 {
+            write
+        } else {
+            clear(write, grad_x);
+            Write::Add
+        };
         for at in 0..windows.planes() {
             let x = &x[at * input.plane()..][..input.plane()];
             let grad_x = &mut grad_x[at * input.plane()..][..input.plane()];
@@ -135,7 +146,10 @@ dispatch! {
                 if windows.halve() {
                     let (d_upper, d_lower) = grad_x[start..].split_at_mut(input.width);
                     let (upper, lower) = x[start..].split_at(input.width);
-                    halved_grad(upper, lower, g, d_upper, d_lower);
+                    match write {
+                        Write::Set => halved_grad(upper, lower, g, d_upper, d_lower, |_, g| g),
+                        Write::Add => halved_grad(upper, lower, g, d_upper, d_lower, |d, g| d + g),
+                    }
                 } else {
                     window_grads(input.width, kernel, stride[1], &x[start..], g, &mut grad_x[start..]);
                 }
@@ -144,21 +158,35 @@ dispatch! {
     }
 }
 
-/// Adds the gradients of one row of 2x2 windows to the two rows below them.
+/// Makes adding to the gradient the same as what `write` asks for.
 #[inline(always)]
-fn halved_grad(upper: &[f32], lower: &[f32], g: &[f32], d_upper: &mut [f32], d_lower: &mut [f32]) {
+fn clear(write: Write, gradient: &mut [f32]) {
+    if write == Write::Set {
+        gradient.fill(0.0);
+    }
+}
+
+/// Writes the gradients of one row of 2x2 windows to the two rows below them, as `put` (old, new) says.
+#[inline(always)]
+fn halved_grad(
+    upper: &[f32],
+    lower: &[f32],
+    g: &[f32],
+    d_upper: &mut [f32],
+    d_lower: &mut [f32],
+    put: impl Fn(f32, f32) -> f32,
+) {
     let x = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
     let d = d_upper.as_chunks_mut::<2>().0.iter_mut().zip(d_lower.as_chunks_mut::<2>().0);
     for (((a, b), (da, db)), &g) in x.zip(d).zip(g) {
-        let top = larger(a[0], a[1]);
-        let best = larger(larger(top, b[0]), b[1]);
-        // A value is the first maximum if nothing before it holds, NaN or not, the same bits as the result.
+        let best = larger(larger(larger(a[0], a[1]), b[0]), b[1]);
+        // The first maximum is the first value that reaches the largest, or that is NaN.
         let is_best = |value: f32| value >= best || value.is_nan();
         let (first, second, third) = (is_best(a[0]), is_best(a[1]), is_best(b[0]));
-        da[0] += if first { g } else { 0.0 };
-        da[1] += if second && !first { g } else { 0.0 };
-        db[0] += if third && !second && !first { g } else { 0.0 };
-        db[1] += if third || second || first { 0.0 } else { g };
+        let rest = if first { 0.0 } else { g };
+        let last = if second { 0.0 } else { rest };
+        *da = [put(da[0], if first { g } else { 0.0 }), put(da[1], if second { rest } else { 0.0 })];
+        *db = [put(db[0], if third { last } else { 0.0 }), put(db[1], if third { 0.0 } else { last })];
     }
 }
 
@@ -245,9 +273,7 @@ pub fn avg_pool_grad(
     grad_x: &mut [f32],
 ) {
     let output = check(planes, kernel, stride, grad_x.len(), grad_y.len());
-    if write == Write::Set {
-        grad_x.fill(0.0);
-    }
+    clear(write, grad_x);
     avg_pool_grad_all(Version::best(), Windows { input: planes, output, kernel, stride }, grad_y, grad_x);
 }
 

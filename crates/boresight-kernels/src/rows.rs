@@ -9,11 +9,22 @@ use boresight_numerics::round_f16;
 const LANES: usize = 16;
 
 /// y = f(x), stored.
+///
+/// The loops here are `for` loops and not `for_each`: a closure around a long `f` would not be inlined, and would be
+/// compiled for the wrong instruction set.
 #[inline(always)]
 pub(crate) fn map(store: Store, x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32) {
     match store {
-        Store::F32 => y.iter_mut().zip(x).for_each(|(y, &x)| *y = f(x)),
-        Store::F16 => y.iter_mut().zip(x).for_each(|(y, &x)| *y = round_f16(f(x))),
+        Store::F32 => {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = f(x);
+            }
+        }
+        Store::F16 => {
+            for (y, &x) in y.iter_mut().zip(x) {
+                *y = round_f16(f(x));
+            }
+        }
     }
 }
 
@@ -22,8 +33,16 @@ pub(crate) fn map(store: Store, x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32
 pub(crate) fn map_pairs(store: Store, x: &[f32], z: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {
     let each = y.iter_mut().zip(x).zip(z);
     match store {
-        Store::F32 => each.for_each(|((y, &x), &z)| *y = f(x, z)),
-        Store::F16 => each.for_each(|((y, &x), &z)| *y = round_f16(f(x, z))),
+        Store::F32 => {
+            for ((y, &x), &z) in each {
+                *y = f(x, z);
+            }
+        }
+        Store::F16 => {
+            for ((y, &x), &z) in each {
+                *y = round_f16(f(x, z));
+            }
+        }
     }
 }
 
@@ -31,8 +50,16 @@ pub(crate) fn map_pairs(store: Store, x: &[f32], z: &[f32], y: &mut [f32], f: im
 #[inline(always)]
 pub(crate) fn pass(write: Write, g: &[f32], gradient: &mut [f32], f: impl Fn(f32) -> f32) {
     match write {
-        Write::Set => gradient.iter_mut().zip(g).for_each(|(d, &g)| *d = f(g)),
-        Write::Add => gradient.iter_mut().zip(g).for_each(|(d, &g)| *d += f(g)),
+        Write::Set => {
+            for (d, &g) in gradient.iter_mut().zip(g) {
+                *d = f(g);
+            }
+        }
+        Write::Add => {
+            for (d, &g) in gradient.iter_mut().zip(g) {
+                *d += f(g);
+            }
+        }
     }
 }
 
@@ -47,8 +74,16 @@ pub(crate) fn pass_pairs(
 ) {
     let each = gradient.iter_mut().zip(x).zip(g);
     match write {
-        Write::Set => each.for_each(|((d, &x), &g)| *d = f(x, g)),
-        Write::Add => each.for_each(|((d, &x), &g)| *d += f(x, g)),
+        Write::Set => {
+            for ((d, &x), &g) in each {
+                *d = f(x, g);
+            }
+        }
+        Write::Add => {
+            for ((d, &x), &g) in each {
+                *d += f(x, g);
+            }
+        }
     }
 }
 

@@ -6,6 +6,9 @@
 //! with the offset `tap` meet at `y * pitch + x + tap`. The few positions beyond the last column of an output row are
 //! computed in vain, which is cheaper than rows that do not fill their vectors.
 
+#![expect(clippy::inline_always, reason = "the loops must take on their caller's instruction set")]
+
+use super::lanes::{Lanes, copy, copy_even};
 use crate::Planes;
 use std::ops::Range;
 
@@ -99,7 +102,11 @@ impl Band {
     }
 
     /// Copies `extent` of `values`, a feature map of shape `planes`, into `band`, with `border` around it.
-    pub(super) fn fill(
+    ///
+    /// # Safety
+    /// As for [`Lanes`].
+    #[inline(always)]
+    pub(super) unsafe fn fill<V: Lanes>(
         &self,
         planes: Planes,
         values: &[f32],
@@ -116,7 +123,9 @@ impl Band {
                 for (index, image) in extent.images.clone().enumerate() {
                     let plane = (image * planes.channels + channel) * planes.plane();
                     let source = Source { planes, plane: &values[plane..plane + planes.plane()], border };
-                    self.fill_plane(&source, split, extent.rows.clone(), &mut target[index * self.image..]);
+                    let target = &mut target[index * self.image..];
+                    // SAFETY: the caller vouches for `V`.
+                    unsafe { self.fill_plane::<V>(&source, split, extent.rows.clone(), target) };
                 }
                 // What vectors read beyond the last row must be finite: the gradient multiplies it by zero.
                 let used =
@@ -131,7 +140,14 @@ impl Band {
         rows + self.image / self.pitch - self.rows
     }
 
-    fn fill_plane(&self, source: &Source<'_>, phase: [usize; 2], rows: Range<usize>, target: &mut [f32]) {
+    #[inline(always)]
+    unsafe fn fill_plane<V: Lanes>(
+        &self,
+        source: &Source<'_>,
+        phase: [usize; 2],
+        rows: Range<usize>,
+        target: &mut [f32],
+    ) {
         let step = self.grid.stride[1];
         let place = |axis: usize, index: usize| {
             (index * self.grid.stride[axis] + phase[axis]).cast_signed() + self.grid.origin[axis]
@@ -152,7 +168,14 @@ impl Band {
             let line = &source.plane[y * width..][..width];
             let line = &line[place(1, from).cast_unsigned()..];
             target[..from].fill(source.border);
-            copy_strided(step, line, &mut target[from..to]);
+            let inner = &mut target[from..to];
+            match step {
+                // SAFETY: the caller vouches for `V`.
+                1 => unsafe { copy::<V>(line, inner) },
+                // SAFETY: as above.
+                2 => unsafe { copy_even::<V>(line, inner) },
+                _ => inner.iter_mut().zip(line.iter().step_by(step)).for_each(|(to, from)| *to = *from),
+            }
             target[to..].fill(source.border);
         }
     }
@@ -163,13 +186,4 @@ struct Source<'a> {
     planes: Planes,
     plane: &'a [f32],
     border: f32,
-}
-
-/// Copies every `step`-th value.
-fn copy_strided(step: usize, from: &[f32], to: &mut [f32]) {
-    match step {
-        1 => to.copy_from_slice(&from[..to.len()]),
-        2 => to.iter_mut().zip(from.chunks(2)).for_each(|(to, from)| *to = from[0]),
-        _ => to.iter_mut().zip(from.iter().step_by(step)).for_each(|(to, from)| *to = *from),
-    }
 }

@@ -193,7 +193,8 @@ impl Job for Correlation<'_> {
                     channels: group * depth..(group + 1) * depth,
                     rows: first_row..first_row + rows,
                 };
-                band.fill(self.planes, self.source, self.border, &extent, padded);
+                // SAFETY: the caller vouches for `V`.
+                unsafe { band.fill::<V>(self.planes, self.source, self.border, &extent, padded) };
                 let shape = Shape {
                     place: self.place,
                     finish: self.finish,

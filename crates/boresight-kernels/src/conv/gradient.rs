@@ -8,7 +8,7 @@
 
 use super::ConvShape;
 use super::band::{Band, Extent, Grid};
-use super::lanes::{Job, Lanes};
+use super::lanes::{Job, Lanes, copy};
 use std::ops::Range;
 
 /// Values of a band that keep it in the second-level cache.
@@ -63,7 +63,14 @@ impl WeightGradient<'_> {
     }
 
     /// Copies the gradient of some channels at the pitch of `band`, zeros in the gaps.
-    fn fill_slopes(&self, band: &Band, extent: &Extent, slopes: &Slopes, target: &mut [f32]) {
+    #[inline(always)]
+    unsafe fn fill_slopes<V: Lanes>(
+        &self,
+        band: &Band,
+        extent: &Extent,
+        slopes: &Slopes,
+        target: &mut [f32],
+    ) {
         let planes = self.shape.output();
         for (slot, channel) in extent.channels.clone().enumerate() {
             let target = &mut target[slot * slopes.channel..(slot + 1) * slopes.channel];
@@ -73,7 +80,10 @@ impl WeightGradient<'_> {
                 let rows = &self.grad_output[plane + extent.rows.start * planes.width..];
                 let rows = rows.chunks_exact(planes.width).take(extent.rows.len());
                 let lines = target[index * band.image..].chunks_mut(band.pitch);
-                rows.zip(lines).for_each(|(row, line)| line[..planes.width].copy_from_slice(row));
+                for (row, line) in rows.zip(lines) {
+                    // SAFETY: the caller vouches for `V`.
+                    unsafe { copy::<V>(row, &mut line[..planes.width]) };
+                }
             }
         }
     }
@@ -106,14 +116,15 @@ impl Job for WeightGradient<'_> {
                     let slopes = Slopes { channel, positions: band.positions(images.len(), rows.len()) };
                     let mut extent =
                         Extent { images: images.clone(), channels: group * depth..(group + 1) * depth, rows };
-                    band.fill(self.shape.input, self.input, self.border, &extent, padded);
-                    extent.channels = group * outputs..(group + 1) * outputs;
-                    self.fill_slopes(&band, &extent, &slopes, gradient);
-                    let sums =
-                        &mut self.grad_weight[group * outputs * columns..(group + 1) * outputs * columns];
+                    let sums = group * outputs * columns..(group + 1) * outputs * columns;
                     // SAFETY: band and gradient cover all positions, rounded up to whole vectors; the caller
                     // vouches for `V`.
-                    unsafe { add_band::<V>(&slopes, padded, gradient, taps, stage, sums) };
+                    unsafe {
+                        band.fill::<V>(self.shape.input, self.input, self.border, &extent, padded);
+                        extent.channels = group * outputs..(group + 1) * outputs;
+                        self.fill_slopes::<V>(&band, &extent, &slopes, gradient);
+                        add_band::<V>(&slopes, padded, gradient, taps, stage, &mut self.grad_weight[sums]);
+                    }
                 }
             }
         }

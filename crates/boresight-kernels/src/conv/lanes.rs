@@ -23,6 +23,12 @@ pub(super) trait Lanes: Copy {
     unsafe fn store(self, to: *mut f32);
     /// Writes lanes `lanes` to `to + lane`.
     unsafe fn store_part(self, to: *mut f32, lanes: Range<usize>);
+    /// Writes the even lanes among `lanes` to `to + lane`.
+    unsafe fn store_even(self, to: *mut f32, lanes: Range<usize>);
+    /// The even lanes of `self`, then those of `next`.
+    unsafe fn evens(self, next: Self) -> Self;
+    /// Two vectors whose even lanes are the lanes of `self`; the odd ones hold anything.
+    unsafe fn spread(self) -> [Self; 2];
     unsafe fn add(self, other: Self) -> Self;
     /// `self * factor + sum`, rounded once.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
@@ -51,6 +57,45 @@ pub(super) fn launch(version: Version, job: impl Job) {
         // SAFETY: as above.
         #[cfg(target_arch = "x86_64")]
         Level::Avx512 => unsafe { x86::launch_avx512(job) },
+    }
+}
+
+/// Copies `from` to `to`, slices of one length, without calling out for a few values.
+///
+/// # Safety
+/// As for [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn copy<V: Lanes>(from: &[f32], to: &mut [f32]) {
+    let (from, length, to) = (&from[..to.len()], to.len(), to);
+    // SAFETY: all vectors and lanes lie within the two slices.
+    unsafe {
+        if length < V::WIDTH {
+            V::load_part(from.as_ptr(), 0..length).store_part(to.as_mut_ptr(), 0..length);
+            return;
+        }
+        for start in (0..length - V::WIDTH).step_by(V::WIDTH) {
+            V::load(from.as_ptr().add(start)).store(to.as_mut_ptr().add(start));
+        }
+        let last = length - V::WIDTH;
+        V::load(from.as_ptr().add(last)).store(to.as_mut_ptr().add(last));
+    }
+}
+
+/// Copies every second value of `from`, beginning with the first, until `to` is full.
+///
+/// # Safety
+/// As for [`Lanes`].
+#[inline(always)]
+pub(super) unsafe fn copy_even<V: Lanes>(from: &[f32], to: &mut [f32]) {
+    let from = &from[..2 * to.len() - 1];
+    for (to, from) in to.chunks_mut(V::WIDTH).zip(from.chunks(2 * V::WIDTH)) {
+        // SAFETY: the lanes lie within the two chunks.
+        unsafe {
+            let middle = from.len().min(V::WIDTH);
+            let low = V::load_part(from.as_ptr(), 0..middle);
+            let high = V::load_part(from.as_ptr().add(middle), 0..from.len() - middle);
+            low.evens(high).store_part(to.as_mut_ptr(), 0..to.len());
+        }
     }
 }
 
@@ -96,6 +141,25 @@ impl Lanes for Quad {
             // SAFETY: the caller's pointer is valid at the named lanes.
             unsafe { *to.wrapping_add(lane) = self.0[lane] };
         }
+    }
+
+    #[inline(always)]
+    unsafe fn store_even(self, to: *mut f32, lanes: Range<usize>) {
+        for lane in lanes.filter(|lane| lane % 2 == 0) {
+            // SAFETY: the caller's pointer is valid at the named lanes.
+            unsafe { *to.wrapping_add(lane) = self.0[lane] };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn evens(self, next: Self) -> Self {
+        Self([self.0[0], self.0[2], next.0[0], next.0[2]])
+    }
+
+    #[inline(always)]
+    unsafe fn spread(self) -> [Self; 2] {
+        let [a, b, c, d] = self.0;
+        [Self([a, a, b, b]), Self([c, c, d, d])]
     }
 
     #[inline(always)]
@@ -187,6 +251,34 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn store_even(self, to: *mut f32, lanes: Range<usize>) {
+            // SAFETY: instruction set and pointer are the caller's duty; lanes outside the mask are not written.
+            unsafe {
+                let even = _mm256_setr_epi32(-1, 0, -1, 0, -1, 0, -1, 0);
+                _mm256_maskstore_ps(to, _mm256_and_si256(mask256(lanes), even), self);
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn evens(self, next: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let mixed = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(self, next));
+                _mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(mixed))
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn spread(self) -> [Self; 2] {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let low = _mm256_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3);
+                let high = _mm256_setr_epi32(4, 4, 5, 5, 6, 6, 7, 7);
+                [_mm256_permutevar8x32_ps(self, low), _mm256_permutevar8x32_ps(self, high)]
+            }
+        }
+
+        #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the instruction set is the caller's duty.
             unsafe { _mm256_add_ps(self, other) }
@@ -257,6 +349,31 @@ mod x86 {
         unsafe fn store_part(self, to: *mut f32, lanes: Range<usize>) {
             // SAFETY: as above; lanes outside the mask are not written.
             unsafe { _mm512_mask_storeu_ps(to, mask512(lanes), self) }
+        }
+
+        #[inline(always)]
+        unsafe fn store_even(self, to: *mut f32, lanes: Range<usize>) {
+            // SAFETY: instruction set and pointer are the caller's duty; lanes outside the mask are not written.
+            unsafe { _mm512_mask_storeu_ps(to, mask512(lanes) & 0x5555, self) }
+        }
+
+        #[inline(always)]
+        unsafe fn evens(self, next: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                _mm512_permutex2var_ps(self, even, next)
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn spread(self) -> [Self; 2] {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let low = _mm512_setr_epi32(0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+                let high = _mm512_setr_epi32(8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15, 15);
+                [_mm512_permutexvar_ps(low, self), _mm512_permutexvar_ps(high, self)]
+            }
         }
 
         #[inline(always)]

@@ -172,7 +172,7 @@ fn every_instruction_set_gives_the_same_bits() {
             let mut global = vec![0.0; 4];
             max_pool_all(version, windows, &x, &mut max);
             avg_pool_all(version, windows, Store::F16, &x, &mut mean);
-            max_pool_grad_all(version, windows, &x, &grad_y, &mut max_grad);
+            max_pool_grad_all(version, windows, &x, &grad_y, Write::Add, &mut max_grad);
             avg_pool_grad_all(version, windows, &grad_y, &mut mean_grad);
             global_avg_pool_all(version, planes.plane(), Store::F32, &x, &mut global);
             [max, mean, max_grad, mean_grad, global].map(|values| bits(&values))
