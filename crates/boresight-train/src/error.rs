@@ -54,6 +54,36 @@ pub enum Error {
         /// Its shape in the network.
         shape: Vec<usize>,
     },
+    /// A Candle tensor of another shape than the network's.
+    #[error("{what} have shape {found:?}, the network takes {expected:?}")]
+    TensorShape {
+        /// Which tensor.
+        what: &'static str,
+        /// Its shape in the network.
+        expected: Vec<usize>,
+        /// Its shape.
+        found: Vec<usize>,
+    },
+    /// A Candle tensor of another type than f32.
+    #[error("{what} are {found}, a plan takes f32")]
+    NotF32 {
+        /// Which tensor.
+        what: &'static str,
+        /// Its type.
+        found: &'static str,
+    },
+    /// A Candle tensor on another device than the CPU.
+    #[error("{what} must be on the CPU: a plan runs there alone, ComposedNetwork runs on every device")]
+    NotOnCpu {
+        /// Which tensor.
+        what: &'static str,
+    },
+    /// Images that depend on a variable.
+    #[error("images depend on a variable, but a plan has no gradient for them: detach them")]
+    ImageGradient,
+    /// The memory of a pass serves one backward.
+    #[error("this result was differentiated before: apply the network again")]
+    SecondBackward,
     /// Candle refuses an operation.
     #[error("candle: {0}")]
     Candle(#[from] candle_core::Error),

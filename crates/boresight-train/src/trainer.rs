@@ -155,19 +155,20 @@ impl<'data> Run<'data> {
 
     /// Keeps the best epoch; true when patience has run out.
     fn should_stop(&mut self, epoch: usize, validation: Option<f64>) -> bool {
-        let Some(score) = validation else { return false };
-        match &self.best {
-            Some((best, at, _)) if score <= *best => {
+        let validation = validation.filter(|score| !score.is_nan());
+        match (&self.best, validation) {
+            (Some((best, at, _)), score) if score.is_none_or(|score| score <= *best) => {
                 self.trainer.settings.patience.is_some_and(|patience| epoch - at >= patience)
             }
-            _ => {
+            (_, Some(score)) => {
                 self.best = Some((score, epoch, self.weights.clone()));
                 false
             }
+            (_, None) => false,
         }
     }
 
-    /// Mean loss of one epoch. A last batch that the tiles do not fill is filled with the next epoch's indices.
+    /// Mean loss of one epoch. A last batch that the tiles do not fill is filled from the first tile on.
     fn epoch(
         &mut self,
         epoch: usize,
@@ -187,6 +188,9 @@ impl<'data> Run<'data> {
                 return Ok(Err(Stop::Interrupted));
             }
         }
+        if self.weights.values().iter().any(|value| !value.is_finite()) {
+            return Ok(Err(Stop::Diverged(format!("epoch {}: a weight is not finite", epoch + 1))));
+        }
         Ok(Ok(sum / steps as f64))
     }
 
@@ -196,7 +200,8 @@ impl<'data> Run<'data> {
         let images = self.images.chunks_exact_mut(input.channels * input.plane());
         let labels = self.labels.chunks_exact_mut(input.plane());
         for (at, (counts, labels)) in images.zip(labels).enumerate() {
-            self.trainer.examples.fill(seed, step * batch + at, counts, labels);
+            let index = (step * batch + at) % self.trainer.examples.count();
+            self.trainer.examples.fill(seed, index, counts, labels);
         }
         self.projection.images(input, &mut self.images);
     }

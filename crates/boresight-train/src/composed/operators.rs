@@ -1,0 +1,237 @@
+//! Operators made of those Candle operations whose backward rules are right.
+//!
+//! Candle's own pooling, upsampling, `relu` and padded convolution are not among them.
+
+use boresight_ir::{Conv2d, Resize, Window};
+use candle_core::{DType, Device, Result, Tensor};
+
+/// Every `step`-th of `count` places of a dimension, from `start` on.
+fn strided(x: &Tensor, dim: usize, start: usize, step: usize, count: usize) -> Result<Tensor> {
+    if step == 1 {
+        return x.narrow(dim, start, count);
+    }
+    let places: Vec<i64> = (0..count).map_while(|at| i64::try_from(start + at * step).ok()).collect();
+    x.contiguous()?.index_select(&Tensor::from_vec(places, count, x.device())?, dim)
+}
+
+/// `x` with `padding` rows and columns on each side that hold `border`, one value a channel, or zero.
+fn pad(x: &Tensor, padding: [usize; 2], border: Option<&Tensor>) -> Result<Tensor> {
+    let (batch, channels, _, _) = x.dims4()?;
+    let mut padded = x.clone();
+    for (dim, margin) in [(2, padding[0]), (3, padding[1])].into_iter().filter(|(_, margin)| *margin > 0) {
+        let mut shape = padded.dims().to_vec();
+        shape[dim] = margin;
+        let strip = match border {
+            Some(border) => border
+                .reshape((1, channels, 1, 1))?
+                .broadcast_as((batch, channels, shape[2], shape[3]))?
+                .contiguous()?,
+            None => Tensor::zeros(shape, x.dtype(), x.device())?,
+        };
+        padded = Tensor::cat(&[&strip, &padded, &strip], dim)?;
+    }
+    Ok(padded)
+}
+
+/// Convolution to `size` pixels; what lies beyond the edge reads `border`, or zero.
+pub(super) fn convolve(
+    x: &Tensor,
+    conv: Conv2d,
+    [weight, bias]: [Option<&Tensor>; 2],
+    border: Option<&Tensor>,
+    size: [usize; 2],
+) -> Result<Tensor> {
+    let Some(weight) = weight else { return Ok(x.clone()) };
+    let [rows, columns] = [0, 1].map(|axis| (size[axis] - 1) * conv.stride[axis] + conv.kernel[axis]);
+    // Without padding and without rests, Candle's gradient of a convolution has the right size on both axes.
+    let x = pad(x, conv.padding, border)?.narrow(2, 0, rows)?.narrow(3, 0, columns)?.contiguous()?;
+    let y = if conv.groups > 1 && weight.dim(1)? == 1 {
+        depthwise(&x, weight, conv, size)?
+    } else if conv.stride[0] == conv.stride[1] {
+        x.conv2d(weight, 0, conv.stride[0], 1, conv.groups)?
+    } else {
+        let y = x.conv2d(weight, 0, 1, 1, conv.groups)?;
+        strided(&strided(&y, 2, 0, conv.stride[0], size[0])?, 3, 0, conv.stride[1], size[1])?
+    };
+    match bias {
+        Some(bias) => y.broadcast_add(&per_channel(bias)?),
+        None => Ok(y),
+    }
+}
+
+/// A convolution whose outputs read one channel each: one product a tap.
+fn depthwise(x: &Tensor, weight: &Tensor, conv: Conv2d, size: [usize; 2]) -> Result<Tensor> {
+    let multiplier = conv.out_channels / conv.groups;
+    let x = if multiplier == 1 {
+        x.clone()
+    } else {
+        let sources = (0..conv.out_channels).map_while(|output| i64::try_from(output / multiplier).ok());
+        x.index_select(&Tensor::from_vec(sources.collect(), conv.out_channels, x.device())?, 1)?
+    };
+    let taps = taps(&x, Window { kernel: conv.kernel, stride: conv.stride }, size)?;
+    let mut sum: Option<Tensor> = None;
+    for (at, tap) in taps.iter().enumerate() {
+        let factor = weight.narrow(2, at / conv.kernel[1], 1)?.narrow(3, at % conv.kernel[1], 1)?;
+        let product = tap.broadcast_mul(&per_channel(&factor)?)?;
+        sum = Some(match sum {
+            Some(sum) => (sum + product)?,
+            None => product,
+        });
+    }
+    Ok(sum.unwrap_or(x))
+}
+
+/// For each place of a window, row by row, what all windows see there: `[batch, channels, size]`.
+fn taps(x: &Tensor, window: Window, size: [usize; 2]) -> Result<Vec<Tensor>> {
+    let mut taps = Vec::with_capacity(window.kernel[0] * window.kernel[1]);
+    for row in 0..window.kernel[0] {
+        let rows = strided(x, 2, row, window.stride[0], size[0])?;
+        for column in 0..window.kernel[1] {
+            taps.push(strided(&rows, 3, column, window.stride[1], size[1])?);
+        }
+    }
+    Ok(taps)
+}
+
+/// The largest value of each window; the first of equals takes the gradient, NaN wins.
+pub(super) fn max_pool(x: &Tensor, window: Window, size: [usize; 2]) -> Result<Tensor> {
+    let mut best: Option<Tensor> = None;
+    for tap in taps(x, window, size)? {
+        best = Some(match best {
+            Some(best) => (tap.le(&best)? + best.ne(&best)?)?.where_cond(&best, &tap)?,
+            None => tap,
+        });
+    }
+    Ok(best.unwrap_or_else(|| x.clone()))
+}
+
+/// `max(x, 0)`; the gradient at 0 is 0, NaN stays.
+pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
+    x.le(0.0)?.where_cond(&x.zeros_like()?, x)
+}
+
+/// `min(max(x, 0), 6)`; the gradient at both ends is 0.
+pub(super) fn relu6(x: &Tensor) -> Result<Tensor> {
+    let six = (x.ones_like()? * 6.0)?;
+    relu(&x.ge(6.0)?.where_cond(&six, x)?)
+}
+
+/// `1 / (1 + exp(-x))`, through the hyperbolic tangent, whose gradient cannot overflow.
+pub(super) fn sigmoid(x: &Tensor) -> Result<Tensor> {
+    ((x * 0.5)?.tanh()? * 0.5)? + 0.5
+}
+
+/// `x / 2 * (1 + erf(x / sqrt 2))`.
+pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
+    let share = (((x * std::f64::consts::FRAC_1_SQRT_2)?.erf()? * 0.5)? + 0.5)?;
+    x * share
+}
+
+/// `x * scale + shift` for each channel.
+pub(super) fn scale_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
+    x.broadcast_mul(&per_channel(scale)?)?.broadcast_add(&per_channel(shift)?)
+}
+
+/// `x` with mean 0 and variance 1 for each channel: those that are given.
+pub(super) fn normalise(x: &Tensor, mean: &Tensor, variance: &Tensor, epsilon: f32) -> Result<Tensor> {
+    let rate = (variance + f64::from(epsilon))?.sqrt()?.recip()?;
+    x.broadcast_sub(&per_channel(mean)?)?.broadcast_mul(&per_channel(&rate)?)
+}
+
+/// Mean and biased variance of each channel `[channels]`, summed row by row.
+pub(super) fn moments(x: &Tensor) -> Result<[Tensor; 2]> {
+    let mean = channel_mean(x)?;
+    let variance = channel_mean(&x.broadcast_sub(&per_channel(&mean)?)?.sqr()?)?;
+    Ok([mean, variance])
+}
+
+fn channel_mean(x: &Tensor) -> Result<Tensor> {
+    let (batch, _, height, width) = x.dims4()?;
+    x.sum(3)?.sum(2)?.sum(0)? / (batch * height * width) as f64
+}
+
+/// `[channels]` as it lies against `[batch, channels, height, width]`.
+fn per_channel(values: &Tensor) -> Result<Tensor> {
+    values.reshape((1, values.elem_count(), 1, 1))
+}
+
+/// A linear map of the rows and one of the columns of every plane: pooling by mean, and resizing.
+#[derive(Clone, Debug)]
+pub(super) struct Resampling {
+    /// `[rows before, rows after]`.
+    rows: Tensor,
+    /// `[columns before, columns after]`.
+    columns: Tensor,
+}
+
+impl Resampling {
+    /// The means of windows.
+    pub(super) fn mean(
+        window: Window,
+        [before, after]: [[usize; 2]; 2],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let axis = |axis: usize| {
+            let (kernel, stride) = (window.kernel[axis], window.stride[axis]);
+            matrix(before[axis], after[axis], dtype, device, |at| {
+                (at * stride..at * stride + kernel).map(|source| (source, 1.0 / kernel as f64)).collect()
+            })
+        };
+        Ok(Self { rows: axis(0)?, columns: axis(1)? })
+    }
+
+    /// Upsampling.
+    pub(super) fn resize(
+        resize: Resize,
+        [before, after]: [[usize; 2]; 2],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let axis = |axis: usize| {
+            let (before, after) = (before[axis], after[axis]);
+            matrix(before, after, dtype, device, |at| match resize {
+                Resize::Nearest => vec![(at * before / after, 1.0)],
+                Resize::Bilinear => bilinear(at, before, after),
+            })
+        };
+        Ok(Self { rows: axis(0)?, columns: axis(1)? })
+    }
+
+    /// The map of `x`.
+    pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let (batch, channels, height, width) = x.dims4()?;
+        let (rows, columns) = (self.rows.dim(1)?, self.columns.dim(1)?);
+        let x = x.reshape((batch * channels * height, width))?.matmul(&self.columns)?;
+        let x = x.reshape((batch * channels, height, columns))?.transpose(1, 2)?;
+        let x = x.reshape((batch * channels * columns, height))?.matmul(&self.rows)?;
+        let x = x.reshape((batch * channels, columns, rows))?.transpose(1, 2)?;
+        x.reshape((batch, channels, rows, columns))
+    }
+}
+
+/// The sources of place `at` between half-pixel centres, with their weights.
+fn bilinear(at: usize, before: usize, after: usize) -> Vec<(usize, f64)> {
+    let centre = ((at as f64 + 0.5) * before as f64 / after as f64 - 0.5).max(0.0);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a place, at least 0")]
+    let low = (centre.floor() as usize).min(before - 1);
+    let share = centre - low as f64;
+    vec![(low, 1.0 - share), ((low + 1).min(before - 1), share)]
+}
+
+/// `[before, after]` with the weights of each result's sources.
+fn matrix(
+    before: usize,
+    after: usize,
+    dtype: DType,
+    device: &Device,
+    sources: impl Fn(usize) -> Vec<(usize, f64)>,
+) -> Result<Tensor> {
+    let mut values = vec![0.0; before * after];
+    for at in 0..after {
+        for (source, weight) in sources(at) {
+            values[source * after + at] += weight;
+        }
+    }
+    Tensor::from_vec(values, (before, after), &Device::Cpu)?.to_dtype(dtype)?.to_device(device)
+}
