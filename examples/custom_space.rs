@@ -8,7 +8,7 @@
 
 use boresight::core::{
     Context, CostModel, Direction, Evaluator, Evolvable, Ignore, Memory, Objective, Outcome, SearchSpace,
-    Seed, Stream,
+    Seed, Stream, Trial,
 };
 use boresight::evolve::{GeneticAlgorithm, GeneticSettings, Ranking, pareto};
 use boresight::ir::{self, Builder, Conv2d, Network, Op, Resize, Shape};
