@@ -110,7 +110,8 @@ impl Drawing {
     fn convolve(&mut self, x: NodeId) -> NodeId {
         let shape = self.builder.shape(x);
         let kernel = [shape.height, shape.width].map(|size| self.between(1, size.min(3)));
-        let divisors: Vec<usize> = (1..=shape.channels).filter(|&by| shape.channels % by == 0).collect();
+        let divisors: Vec<usize> =
+            (1..=shape.channels).filter(|&by| shape.channels.is_multiple_of(by)).collect();
         let groups = *self.stream.pick(&divisors).unwrap();
         let multiplier = self.between(1, (8 / groups).clamp(1, 3));
         let conv = Conv2d {

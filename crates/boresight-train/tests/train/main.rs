@@ -1,5 +1,8 @@
 //! Tests of training as its users see it.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+#![expect(clippy::cast_possible_truncation, reason = "test data are drawn in f64 and stored in f32")]
+
 mod bridge;
 mod checkpoint;
 mod composed;
