@@ -79,7 +79,7 @@ impl<'data> Overlay<'data> {
         let fates: Vec<Fate> = (0..self.size[0] * self.size[1]).map(|pixel| self.fate(pixel)).collect();
         let scale = self.scale.unwrap_or_else(|| fitting_scale(self.size)).max(1);
         // Where pixels are drawn small, thin veils cannot be seen.
-        let share = if scale == 1 { 0.85 } else { 0.55 };
+        let share = if scale == 1 { 0.85 } else { 0.65 };
         for (colour, fate) in scene.iter_mut().zip(&fates) {
             *colour = fate.veil(*colour, share);
         }
@@ -87,11 +87,7 @@ impl<'data> Overlay<'data> {
             if self.legend == Legend::Strip { Strip::new(self, &fates, scale) } else { Strip::default() };
         let [height, width] = self.size.map(|side| side * scale);
         let mut picture = Picture::filled([height + strip.height, width], PAPER);
-        for y in 0..height {
-            for x in 0..width {
-                picture.paint(y, x, scene[y / scale * self.size[1] + x / scale]);
-            }
-        }
+        enlarge(&scene, self.size[1], scale, &mut picture.pixels);
         if scale >= 3 {
             self.outline(&mut picture, scale);
         }
@@ -118,10 +114,12 @@ impl<'data> Overlay<'data> {
     /// The colours of the scene, stretched.
     fn composite(&self) -> Vec<[u8; 3]> {
         let pixels = self.size[0] * self.size[1];
-        let planes =
-            channels(self.bands).map(|band| stretched(&self.counts[band * pixels..(band + 1) * pixels]));
-        let [red, green, blue] = &planes;
-        red.iter().zip(green).zip(blue).map(|((&red, &green), &blue)| [red, green, blue]).collect()
+        let plane = |band: usize| stretched(&self.counts[band * pixels..(band + 1) * pixels]);
+        let [red, green, blue] = channels(self.bands).map(|channel| match channel {
+            Channel::Band(band) => plane(band),
+            Channel::Mixed(most, rest) => plane(most).iter().zip(plane(rest)).map(mixed).collect(),
+        });
+        red.iter().zip(green).zip(blue).map(|((&red, green), blue)| [red, green, blue]).collect()
     }
 
     fn fate(&self, pixel: usize) -> Fate {
@@ -209,15 +207,44 @@ fn fitting_scale(size: [usize; 2]) -> usize {
     (LONGEST_SIDE / size[0].max(size[1]).max(1)).clamp(1, LARGEST_SCALE)
 }
 
-/// Which bands are drawn red, green and blue.
-fn channels(bands: &[String]) -> [usize; 3] {
-    let find = |names: [&str; 3]| {
-        let found = names.map(|name| bands.iter().position(|band| band == name));
-        if let [Some(red), Some(green), Some(blue)] = found { Some([red, green, blue]) } else { None }
-    };
-    let named =
-        [["B04", "B03", "B02"], ["B04", "B08", "B03"], ["B11", "B08", "B04"]].into_iter().find_map(find);
-    named.unwrap_or(if bands.len() >= 3 { [2, 1, 0] } else { [0; 3] })
+/// Each colour as a square of `scale` pixels a side.
+fn enlarge(scene: &[[u8; 3]], width: usize, scale: usize, pixels: &mut [u8]) {
+    let rows = pixels.chunks_exact_mut((3 * width * scale * scale).max(1));
+    for (colours, rows) in scene.chunks_exact(width.max(1)).zip(rows) {
+        for row in rows.chunks_exact_mut(3 * width * scale) {
+            for (square, colour) in row.chunks_exact_mut(3 * scale).zip(colours) {
+                for pixel in square.chunks_exact_mut(3) {
+                    pixel.copy_from_slice(colour);
+                }
+            }
+        }
+    }
+}
+
+/// What is drawn in one of the colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Channel {
+    Band(usize),
+    /// Two thirds of the first band, one third of the second.
+    Mixed(usize, usize),
+}
+
+fn mixed((&most, rest): (&u8, u8)) -> u8 {
+    byte((2.0 * f64::from(most) + f64::from(rest)) / 765.0)
+}
+
+/// What is drawn red, green and blue.
+fn channels(bands: &[String]) -> [Channel; 3] {
+    use Channel::{Band, Mixed};
+    let find = |name: &str| bands.iter().position(|band| band == name);
+    match (["B02", "B03", "B04", "B08", "B11"].map(find), bands.len()) {
+        ([Some(blue), Some(green), Some(red), _, _], _) => [Band(red), Band(green), Band(blue)],
+        // The green share of the near infrared paints vegetation green, as the eye expects it.
+        ([_, Some(green), Some(red), Some(near), _], _) => [Band(red), Mixed(green, near), Band(green)],
+        ([_, _, Some(red), Some(near), Some(short)], _) => [Band(short), Band(near), Band(red)],
+        (_, 3..) => [Band(2), Band(1), Band(0)],
+        _ => [Band(0); 3],
+    }
 }
 
 /// A band from black to white, its 2nd percentile being black and its 98th white.
@@ -380,11 +407,14 @@ mod tests {
 
     #[test]
     fn bands_are_shown_in_natural_colours_where_they_can_be() {
+        use Channel::{Band, Mixed};
         let of = |bands: &[&str]| channels(&bands.iter().map(|&band| band.to_owned()).collect::<Vec<_>>());
-        assert_eq!(of(&["B02", "B03", "B04", "B08"]), [2, 1, 0]);
-        assert_eq!(of(&["B03", "B04", "B08", "B11"]), [1, 2, 0]);
-        assert_eq!(of(&["x", "y", "z"]), [2, 1, 0]);
-        assert_eq!(of(&["x", "y"]), [0, 0, 0]);
+        assert_eq!(of(&["B02", "B03", "B04", "B08"]), [Band(2), Band(1), Band(0)]);
+        assert_eq!(of(&["B03", "B04", "B08", "B11"]), [Band(1), Mixed(0, 2), Band(0)]);
+        assert_eq!(of(&["B11", "B08", "B04"]), [Band(0), Band(1), Band(2)]);
+        assert_eq!(of(&["x", "y", "z"]), [Band(2), Band(1), Band(0)]);
+        assert_eq!(of(&["x", "y"]), [Band(0); 3]);
+        assert_eq!(mixed((&30, 90)), 50);
     }
 
     #[test]
