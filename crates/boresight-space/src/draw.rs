@@ -131,9 +131,9 @@ impl Draw<'_> {
         }
     }
 
-    /// None half of the time, else one to five tenths.
+    /// Mostly none, so that a network of four stages has one about every second time; else one to five tenths.
     fn dropout(&mut self) -> u8 {
-        if self.stream.chance(0.5) { 0 } else { self.number([1, DROPOUT_LIMIT]) }
+        if self.stream.chance(0.85) { 0 } else { self.number([1, DROPOUT_LIMIT]) }
     }
 
     fn number(&mut self, [least, most]: [u8; 2]) -> u8 {

@@ -194,7 +194,8 @@ fn crossover_takes_its_stages_from_one_parent_and_then_the_other() {
 fn a_network_of_the_published_size_has_its_known_code() {
     let settings = SpaceSettings { max_parameters: 95_791, ..SpaceSettings::default() };
     let genotype: UnetGenotype = PUBLISHED_SIZE.parse().unwrap();
-    assert_eq!(space(settings).decode(&genotype).unwrap().parameter_count(), 95_791);
+    let network = space(settings).decode(&genotype).unwrap();
+    assert_eq!((network.parameter_count(), network.macs()), (95_791, 192_787_840));
     assert!(include_str!("../../README.md").contains(PUBLISHED_SIZE));
 }
 
