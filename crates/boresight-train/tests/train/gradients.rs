@@ -2,9 +2,10 @@
 
 use crate::networks;
 use crate::oracle::{Case, relative};
-use boresight_core::Seed;
+use boresight_core::{SearchSpace, Seed};
 use boresight_ir::Network;
 use boresight_plan::Mode;
+use boresight_space::{ChannelRule, SpaceSettings, UnetSpace, supports_everything};
 use candle_core::DType;
 
 /// Calls `check` on a pass over the network with random weights, images and gradients of the logits.
@@ -32,6 +33,27 @@ fn on_random_networks_plan_and_composed_network_agree() {
                 assert!(error < 1e-5, "network {number}, {mode:?}: logits differ by {error}");
                 let (error, tensor) = case.gradient_error(&found.gradient, &expected.gradient);
                 assert!(error < 1e-4, "network {number}, {mode:?}: gradient of {tensor} differs by {error}");
+            });
+        }
+    }
+}
+
+#[test]
+fn on_networks_of_the_search_space_plan_and_composed_network_agree() {
+    for rule in [ChannelRule::Width, ChannelRule::Multiply] {
+        let settings =
+            SpaceSettings { rule, tile: 40, bands: 3, max_parameters: 40_000, ..SpaceSettings::default() };
+        let space = UnetSpace::new(settings, supports_everything).unwrap();
+        for number in 0..5 {
+            let seed = Seed::new(number);
+            let genotype = space.sample(seed);
+            let network = space.decode(&genotype).unwrap();
+            with_case(&network, seed, Mode::Train(seed), |case| {
+                let (found, expected) = (case.plan(), case.composed(DType::F64));
+                let error = relative(&found.logits, &expected.logits);
+                assert!(error < 1e-5, "{genotype}: logits differ by {error}");
+                let (error, tensor) = case.gradient_error(&found.gradient, &expected.gradient);
+                assert!(error < 1e-4, "{genotype}: gradient of {tensor} differs by {error}");
             });
         }
     }
