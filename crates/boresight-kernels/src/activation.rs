@@ -23,6 +23,8 @@ pub enum Activation {
 
 /// An [`Activation`] that is known when code is compiled.
 pub(crate) trait Function {
+    /// Whether a gradient costs more than writing it down and reading it again.
+    const COSTLY: bool = false;
     /// The activation of `x`; NaN stays NaN.
     fn value(x: f32) -> f32;
     /// The gradient with respect to `x`, given the gradient `g` with respect to the activation.
@@ -71,6 +73,8 @@ impl Function for Relu6 {
 }
 
 impl Function for Gelu {
+    const COSTLY: bool = true;
+
     #[inline(always)]
     fn value(x: f32) -> f32 {
         math::gelu(x)
@@ -82,6 +86,8 @@ impl Function for Gelu {
 }
 
 impl Function for Sigmoid {
+    const COSTLY: bool = true;
+
     #[inline(always)]
     fn value(x: f32) -> f32 {
         math::sigmoid(x)

@@ -260,7 +260,9 @@ dispatch! {
             let (mean, variance) = (statistics.mean[channel], statistics.variance[channel]);
             let affine = Affine::new(mean, variance, statistics.epsilon, gamma[channel], beta[channel]);
             with_function!(activation, F => {
-                let (sum, product) = channel_sums::<F>(planes, channel, x, affine, grad_y);
+                let keep = F::COSTLY && outputs.write == Write::Set;
+                let kept = keep.then_some(&mut *outputs.grad_x);
+                let (sum, product) = channel_sums::<F>(planes, channel, x, affine, grad_y, kept);
                 outputs.grad_beta[channel] = narrow(sum);
                 outputs.grad_gamma[channel] = narrow(product * f64::from(affine.rate));
                 let slope = match statistics.origin {
@@ -270,7 +272,11 @@ dispatch! {
                     }
                     Origin::Given => (0.0, 0.0),
                 };
-                channel_grad::<F>(planes, channel, x, affine, grad_y, slope, outputs.write, outputs.grad_x);
+                if keep {
+                    finish(planes, channel, x, affine, slope, outputs.grad_x);
+                } else {
+                    channel_grad::<F>(planes, channel, x, affine, grad_y, slope, outputs.write, outputs.grad_x);
+                }
             });
         }
     }
@@ -296,7 +302,7 @@ fn before_activation<F: Function>(x: &[f32], affine: Affine, grad_y: &[f32]) -> 
     gradient
 }
 
-/// Sums of g and g * (x - mean) over a channel, where g is the gradient before the activation.
+/// Sums of g and g * (x - mean) over a channel, where g is the gradient before the activation; g itself goes to `kept`.
 #[inline(always)]
 fn channel_sums<F: Function>(
     planes: Planes,
@@ -304,18 +310,30 @@ fn channel_sums<F: Function>(
     x: &[f32],
     affine: Affine,
     grad_y: &[f32],
+    mut kept: Option<&mut [f32]>,
 ) -> (f64, f64) {
     let mut sums = PairSums::ZERO;
     let mean = f64::from(affine.mean);
     for range in channel_blocks(planes, channel) {
         let x = &x[range.clone()];
-        let g = before_activation::<F>(x, affine, &grad_y[range]);
-        sums.add(x, &g[..x.len()], |x, g| (f64::from(g), f64::from(g) * (f64::from(x) - mean)));
+        let g = &before_activation::<F>(x, affine, &grad_y[range.clone()])[..x.len()];
+        sums.add(x, g, |x, g| (f64::from(g), f64::from(g) * (f64::from(x) - mean)));
+        if let Some(kept) = &mut kept {
+            kept[range].copy_from_slice(g);
+        }
     }
     sums.totals()
 }
 
-/// The input's gradient of one channel: scale * (g - slope.0 - (x - mean) * slope.1).
+impl Affine {
+    /// The input's gradient, given that before the activation and the slopes of the statistics.
+    #[inline(always)]
+    fn chain(self, x: f32, g: f32, slope: (f32, f32)) -> f32 {
+        self.scale * (g - slope.0 - (x - self.mean) * slope.1)
+    }
+}
+
+/// The input's gradient of one channel.
 #[inline(always)]
 fn channel_grad<F: Function>(
     planes: Planes,
@@ -330,9 +348,17 @@ fn channel_grad<F: Function>(
     for range in channel_blocks(planes, channel) {
         let x = &x[range.clone()];
         let g = before_activation::<F>(x, affine, &grad_y[range.clone()]);
-        pass_pairs(write, x, &g, &mut grad_x[range], |x, g| {
-            affine.scale * (g - slope.0 - (x - affine.mean) * slope.1)
-        });
+        pass_pairs(write, x, &g, &mut grad_x[range], |x, g| affine.chain(x, g, slope));
+    }
+}
+
+/// As [`channel_grad`], where `grad_x` already holds the gradient before the activation.
+#[inline(always)]
+fn finish(planes: Planes, channel: usize, x: &[f32], affine: Affine, slope: (f32, f32), grad_x: &mut [f32]) {
+    for range in channel_planes(planes, channel) {
+        for (d, &x) in grad_x[range.clone()].iter_mut().zip(&x[range]) {
+            *d = affine.chain(x, *d, slope);
+        }
     }
 }
 

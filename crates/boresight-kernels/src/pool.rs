@@ -146,10 +146,7 @@ dispatch! {
                 if windows.halve() {
                     let (d_upper, d_lower) = grad_x[start..].split_at_mut(input.width);
                     let (upper, lower) = x[start..].split_at(input.width);
-                    match write {
-                        Write::Set => halved_grad(upper, lower, g, d_upper, d_lower, |_, g| g),
-                        Write::Add => halved_grad(upper, lower, g, d_upper, d_lower, |d, g| d + g),
-                    }
+                    halved_grad([upper, lower], g, write, [d_upper, d_lower]);
                 } else {
                     window_grads(input.width, kernel, stride[1], &x[start..], g, &mut grad_x[start..]);
                 }
@@ -166,27 +163,62 @@ fn clear(write: Write, gradient: &mut [f32]) {
     }
 }
 
-/// Writes the gradients of one row of 2x2 windows to the two rows below them, as `put` (old, new) says.
+/// Windows of 2x2 whose gradients are worked out together, from local arrays: only then it becomes vector code.
+const WINDOWS: usize = 64;
+
+/// Writes the gradients of one row of 2x2 windows to the two rows below them.
 #[inline(always)]
-fn halved_grad(
-    upper: &[f32],
-    lower: &[f32],
-    g: &[f32],
-    d_upper: &mut [f32],
-    d_lower: &mut [f32],
-    put: impl Fn(f32, f32) -> f32,
-) {
-    let x = upper.as_chunks::<2>().0.iter().zip(lower.as_chunks::<2>().0);
-    let d = d_upper.as_chunks_mut::<2>().0.iter_mut().zip(d_lower.as_chunks_mut::<2>().0);
-    for (((a, b), (da, db)), &g) in x.zip(d).zip(g) {
-        let best = larger(larger(larger(a[0], a[1]), b[0]), b[1]);
-        // The first maximum is the first value that reaches the largest, or that is NaN.
-        let is_best = |value: f32| value >= best || value.is_nan();
-        let (first, second, third) = (is_best(a[0]), is_best(a[1]), is_best(b[0]));
-        let rest = if first { 0.0 } else { g };
-        let last = if second { 0.0 } else { rest };
-        *da = [put(da[0], if first { g } else { 0.0 }), put(da[1], if second { rest } else { 0.0 })];
-        *db = [put(db[0], if third { last } else { 0.0 }), put(db[1], if third { 0.0 } else { last })];
+fn halved_grad(x: [&[f32]; 2], g: &[f32], write: Write, grad_x: [&mut [f32]; 2]) {
+    let rows = x[0].chunks(2 * WINDOWS).zip(x[1].chunks(2 * WINDOWS));
+    let [d_upper, d_lower] = grad_x.map(|row| row.chunks_mut(2 * WINDOWS));
+    for (((upper, lower), g), (d_upper, d_lower)) in rows.zip(g.chunks(WINDOWS)).zip(d_upper.zip(d_lower)) {
+        let ([a, b], [c, d]) = (halves(upper), halves(lower));
+        let mut gradients = [[0.0; WINDOWS]; 4];
+        let mut whole = [0.0; WINDOWS];
+        whole[..g.len()].copy_from_slice(g);
+        for at in 0..WINDOWS {
+            let best = larger(larger(larger(a[at], b[at]), c[at]), d[at]);
+            // The first maximum is the first value that reaches the largest, or that is NaN.
+            let is_best = |value: f32| value >= best || value.is_nan();
+            let left = whole[at];
+            gradients[0][at] = if is_best(a[at]) { left } else { 0.0 };
+            let left = if is_best(a[at]) { 0.0 } else { left };
+            gradients[1][at] = if is_best(b[at]) { left } else { 0.0 };
+            let left = if is_best(b[at]) { 0.0 } else { left };
+            gradients[2][at] = if is_best(c[at]) { left } else { 0.0 };
+            gradients[3][at] = if is_best(c[at]) { 0.0 } else { left };
+        }
+        join(g.len(), [&gradients[0], &gradients[1]], write, d_upper);
+        join(g.len(), [&gradients[2], &gradients[3]], write, d_lower);
+    }
+}
+
+/// The even and the odd columns of a block of a row.
+#[inline(always)]
+fn halves(row: &[f32]) -> [[f32; WINDOWS]; 2] {
+    let mut halves = [[0.0; WINDOWS]; 2];
+    let [even, odd] = &mut halves;
+    for ((even, odd), pair) in even.iter_mut().zip(odd).zip(row.as_chunks::<2>().0) {
+        [*even, *odd] = *pair;
+    }
+    halves
+}
+
+/// Writes even and odd columns back to a block of a row.
+#[inline(always)]
+fn join(count: usize, [even, odd]: [&[f32; WINDOWS]; 2], write: Write, row: &mut [f32]) {
+    let pairs = row.as_chunks_mut::<2>().0[..count].iter_mut().zip(even.iter().zip(odd));
+    match write {
+        Write::Set => {
+            for (pair, (&even, &odd)) in pairs {
+                *pair = [even, odd];
+            }
+        }
+        Write::Add => {
+            for (pair, (&even, &odd)) in pairs {
+                *pair = [pair[0] + even, pair[1] + odd];
+            }
+        }
     }
 }
 

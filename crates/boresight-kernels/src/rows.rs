@@ -5,8 +5,9 @@
 use crate::{Store, Write};
 use boresight_numerics::round_f16;
 
-/// Partial sums that a reduction keeps side by side.
-const LANES: usize = 16;
+/// Partial sums that a reduction keeps side by side: so many that the loop over them stays a loop, and becomes vector
+/// code.
+const LANES: usize = 128;
 
 /// y = f(x), stored.
 ///
@@ -87,7 +88,7 @@ pub(crate) fn pass_pairs(
     }
 }
 
-/// A sum in binary64 with one order on every machine: value `i` of each row goes to partial sum `i % 16`,
+/// A sum in binary64 with one order on every machine: value `i` of each row goes to partial sum `i % 128`,
 /// and at the end the halves are added pairwise.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sum([f64; LANES]);
@@ -98,17 +99,11 @@ impl Sum {
     /// Adds f(x) of every number of a row.
     #[inline(always)]
     pub(crate) fn add(&mut self, row: &[f32], f: impl Fn(f64) -> f64) {
-        let (blocks, rest) = row.as_chunks::<LANES>();
-        let mut lanes = self.0;
-        for block in blocks {
-            for (lane, &x) in lanes.iter_mut().zip(block) {
+        for block in row.chunks(LANES) {
+            for (lane, &x) in self.0.iter_mut().zip(block) {
                 *lane += f(f64::from(x));
             }
         }
-        for (lane, &x) in lanes.iter_mut().zip(rest) {
-            *lane += f(f64::from(x));
-        }
-        self.0 = lanes;
     }
 
     /// The total.
@@ -136,22 +131,14 @@ impl PairSums {
     /// Adds both results of f(x, g) for every pair of numbers.
     #[inline(always)]
     pub(crate) fn add(&mut self, x: &[f32], g: &[f32], f: impl Fn(f32, f32) -> (f64, f64)) {
-        let (x_blocks, x_rest) = x.as_chunks::<LANES>();
-        let (g_blocks, g_rest) = g.as_chunks::<LANES>();
-        let (mut first, mut second) = (self.0.0, self.1.0);
-        for (x, g) in x_blocks.iter().zip(g_blocks) {
-            for lane in 0..LANES {
-                let (a, b) = f(x[lane], g[lane]);
-                first[lane] += a;
-                second[lane] += b;
+        for (x, g) in x.chunks(LANES).zip(g.chunks(LANES)) {
+            let lanes = self.0.0.iter_mut().zip(&mut self.1.0);
+            for ((first, second), (&x, &g)) in lanes.zip(x.iter().zip(g)) {
+                let (a, b) = f(x, g);
+                *first += a;
+                *second += b;
             }
         }
-        for (lane, (&x, &g)) in x_rest.iter().zip(g_rest).enumerate() {
-            let (a, b) = f(x, g);
-            first[lane] += a;
-            second[lane] += b;
-        }
-        (self.0.0, self.1.0) = (first, second);
     }
 
     /// Both totals.

@@ -67,31 +67,35 @@ struct Block {
     target: *mut f32,
 }
 
-/// A run over the flattened positions of a band.
+/// A run over the results of one band.
 struct Sweep<'a> {
     band: *const f32,
     taps: &'a [f32],
     weights: *const f32,
     stage: *mut f32,
+    walk: Walk,
+    place: Place,
+    finish: Finish<'a>,
+}
+
+/// How vectors follow each other in the results of a band.
+#[derive(Clone, Copy)]
+struct Walk {
+    /// Results of this band.
+    rows: usize,
+    columns: usize,
+    /// Values from one row of the band to the next.
+    pitch: usize,
+    /// Column at which the next row begins: `pitch` when vectors run across the ends of rows.
+    wrap: usize,
     vectors: usize,
 }
 
-/// Row and column of a flattened position.
+/// Row and column of a vector's first lane.
 #[derive(Clone, Copy)]
 struct Cursor {
     row: usize,
     column: usize,
-}
-
-/// What the writing of a tile needs to know of its surroundings.
-#[derive(Clone, Copy)]
-struct Shape<'a> {
-    place: Place,
-    finish: Finish<'a>,
-    /// Rows of this band.
-    rows: usize,
-    columns: usize,
-    pitch: usize,
 }
 
 /// Channels of the next tile when `left` remain.
@@ -108,6 +112,11 @@ impl Correlation<'_> {
         self.planes.channels / self.groups
     }
 
+    /// Products of one sum.
+    fn taps(&self) -> usize {
+        self.depth() * self.grid.kernel[0] * self.grid.kernel[1]
+    }
+
     fn outputs(&self) -> usize {
         self.place.planes.channels / self.groups
     }
@@ -120,7 +129,7 @@ impl Correlation<'_> {
             while output < self.outputs() {
                 let rows = tile_rows(self.outputs() - output, most);
                 let left = (self.outputs() - output).min(rows);
-                for index in 0..self.depth() * self.grid.kernel[0] * self.grid.kernel[1] {
+                for index in 0..self.taps() {
                     let base = self.weight_index(group, index) + output * self.weights.steps[1];
                     for (row, slot) in packed.by_ref().take(rows).enumerate() {
                         let at = base + row * self.weights.steps[1];
@@ -169,13 +178,12 @@ impl Correlation<'_> {
 impl Job for Correlation<'_> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(mut self) {
-        let (depth, outputs) = (self.depth(), self.outputs());
-        let length = depth * self.grid.kernel[0] * self.grid.kernel[1];
+        let (depth, length) = (self.depth(), self.taps());
         let band = Band::fitting(self.grid, depth, BAND_BUDGET);
         let group_weights = self.padded_outputs(V::ROWS) * length;
         let sizes = [STAGE, length, group_weights * self.groups, band.channel * depth];
-        let total = sizes.iter().sum();
         let mut scratch = std::mem::take(self.scratch);
+        let total = sizes.iter().sum();
         if scratch.len() < total {
             scratch.resize(total, 0.0);
         }
@@ -187,45 +195,24 @@ impl Job for Correlation<'_> {
         for unit in 0..self.planes.batch * self.groups {
             let (image, group) = (unit / self.groups, unit % self.groups);
             for first_row in (0..self.grid.size[0]).step_by(band.rows) {
-                let rows = band.rows.min(self.grid.size[0] - first_row);
-                let extent = Extent {
-                    images: image..image + 1,
-                    channels: group * depth..(group + 1) * depth,
-                    rows: first_row..first_row + rows,
-                };
-                // SAFETY: the caller vouches for `V`.
-                unsafe { band.fill::<V>(self.planes, self.source, self.border, &extent, padded) };
-                let shape = Shape {
-                    place: self.place,
-                    finish: self.finish,
-                    rows,
-                    columns: self.grid.size[1],
-                    pitch: band.pitch,
-                };
-                let mut sweep = Sweep {
-                    band: padded.as_ptr(),
-                    taps,
-                    weights: packed[group * group_weights..].as_ptr(),
-                    stage: stage.as_mut_ptr(),
-                    vectors: band.positions(1, rows).div_ceil(V::WIDTH),
-                };
-                let mut output = 0;
-                while output < outputs {
-                    let tile = tile_rows(outputs - output, V::ROWS);
-                    let block = self.block(image, group, output, first_row);
-                    let block = Block { rows: block.rows.min(tile), ..block };
-                    // SAFETY: the band serves all positions, the packed weights hold `length` values for each row
-                    // of the tile, the target's rows lie in its slice, and the caller vouches for `V`.
-                    unsafe {
-                        match tile {
-                            8 => sweep.run::<V, 8>(&shape, &block),
-                            4 => sweep.run::<V, 4>(&shape, &block),
-                            2 => sweep.run::<V, 2>(&shape, &block),
-                            _ => sweep.run::<V, 1>(&shape, &block),
-                        }
-                        sweep.weights = sweep.weights.add(tile * length);
-                    }
-                    output += tile;
+                let rows = first_row..(first_row + band.rows).min(self.grid.size[0]);
+                let walk = Walk::new::<V>(&band, rows.len(), self.grid.size[1]);
+                let channels = group * depth..(group + 1) * depth;
+                let extent = Extent { images: image..image + 1, channels, rows };
+                // SAFETY: the band serves all results of `extent`, the packed weights those of `group`, and the
+                // caller vouches for `V`.
+                unsafe {
+                    band.fill::<V>(self.planes, self.source, self.border, &extent, padded);
+                    let sweep = Sweep {
+                        band: padded.as_ptr(),
+                        taps,
+                        weights: packed[group * group_weights..].as_ptr(),
+                        stage: stage.as_mut_ptr(),
+                        walk,
+                        place: self.place,
+                        finish: self.finish,
+                    };
+                    self.each_block::<V>(sweep, &extent, group);
                 }
             }
         }
@@ -233,51 +220,115 @@ impl Job for Correlation<'_> {
     }
 }
 
-impl Sweep<'_> {
-    /// Computes all positions for one block of channels.
+impl Correlation<'_> {
+    /// Runs `sweep` for all result channels of `group`.
     #[inline(always)]
-    unsafe fn run<V: Lanes, const M: usize>(&self, shape: &Shape<'_>, block: &Block) {
+    unsafe fn each_block<V: Lanes>(&mut self, mut sweep: Sweep<'_>, extent: &Extent, group: usize) {
+        let (outputs, length) = (self.outputs(), self.taps());
+        let mut output = 0;
+        while output < outputs {
+            let tile = tile_rows(outputs - output, V::ROWS);
+            let block = self.block(extent.images.start, group, output, extent.rows.start);
+            let block = Block { rows: block.rows.min(tile), ..block };
+            // SAFETY: the packed weights hold `length` values for each row of the tile, the target's rows lie in its
+            // slice, and the caller vouches for the rest.
+            unsafe {
+                match tile {
+                    8 => sweep.run::<V, 8>(&block),
+                    4 => sweep.run::<V, 4>(&block),
+                    2 => sweep.run::<V, 2>(&block),
+                    _ => sweep.run::<V, 1>(&block),
+                }
+                sweep.weights = sweep.weights.add(tile * length);
+            }
+            output += tile;
+        }
+    }
+}
+
+impl Walk {
+    /// Row by row, or across the ends of rows where that takes fewer vectors.
+    fn new<V: Lanes>(band: &Band, rows: usize, columns: usize) -> Self {
+        let by_row = rows * columns.div_ceil(V::WIDTH);
+        let across = band.positions(1, rows).div_ceil(V::WIDTH);
+        let wrap = if by_row <= across { columns } else { band.pitch };
+        Self { rows, columns, pitch: band.pitch, wrap, vectors: by_row.min(across) }
+    }
+
+    /// Whether vectors run across the ends of rows.
+    #[inline(always)]
+    fn crosses_rows(&self) -> bool {
+        self.wrap > self.columns
+    }
+
+    #[inline(always)]
+    fn advance(&self, mut cursor: Cursor, count: usize) -> Cursor {
+        cursor.column += count;
+        while cursor.column >= self.wrap {
+            cursor.column = if self.crosses_rows() { cursor.column - self.wrap } else { 0 };
+            cursor.row += 1;
+        }
+        cursor
+    }
+}
+
+impl Sweep<'_> {
+    /// Computes all results of one block of channels.
+    #[inline(always)]
+    unsafe fn run<V: Lanes, const M: usize>(&self, block: &Block) {
         let widest = match M {
             8 => 3,
             4 => V::COLUMNS_OF_FOUR,
             _ => 6,
         };
         let mut cursor = Cursor { row: 0, column: 0 };
-        let mut vector = 0;
-        while vector < self.vectors {
-            let left = (self.vectors - vector).min(widest);
+        let mut left = self.walk.vectors;
+        while left > 0 {
             // SAFETY: as promised by the caller; a tile ends at the last vector.
             unsafe {
-                let band = self.band.add(vector * V::WIDTH);
-                let columns = match left {
-                    6.. => self.tile::<V, M, 6>(band),
-                    3.. => self.tile::<V, M, 3>(band),
-                    2 => self.tile::<V, M, 2>(band),
-                    _ => self.tile::<V, M, 1>(band),
+                cursor = match left.min(widest) {
+                    6.. => self.tile::<V, M, 6>(block, cursor, &mut left),
+                    3.. => self.tile::<V, M, 3>(block, cursor, &mut left),
+                    2 => self.tile::<V, M, 2>(block, cursor, &mut left),
+                    _ => self.tile::<V, M, 1>(block, cursor, &mut left),
                 };
-                for column in 0..columns {
-                    let stage = self.stage.add(column * V::WIDTH);
-                    shape.write::<V>(block, stage, columns * V::WIDTH, cursor);
-                    cursor = shape.advance(cursor, V::WIDTH);
-                }
-                vector += columns;
             }
         }
     }
 
-    /// Sums M channels by N vectors in registers and leaves them in the stage, row by row; returns N.
+    /// Computes M channels by N vectors from `cursor` on; returns where the next vector begins.
     #[inline(always)]
-    unsafe fn tile<V: Lanes, const M: usize, const N: usize>(&self, band: *const f32) -> usize {
-        // SAFETY: the caller promises M weights per tap and a band that covers N vectors at each tap's distance.
+    unsafe fn tile<V: Lanes, const M: usize, const N: usize>(
+        &self,
+        block: &Block,
+        mut cursor: Cursor,
+        left: &mut usize,
+    ) -> Cursor {
+        let mut cursors = [cursor; N];
+        for slot in &mut cursors {
+            *slot = cursor;
+            cursor = self.walk.advance(cursor, V::WIDTH);
+        }
+        // SAFETY: the caller promises a band that covers these vectors, and their places in the target.
+        unsafe {
+            self.sum::<V, M, N>(cursors.map(|at| self.band.add(at.row * self.walk.pitch + at.column)));
+            for (n, &at) in cursors.iter().enumerate() {
+                self.write::<V>(block, self.stage.add(n * V::WIDTH), N * V::WIDTH, at);
+            }
+        }
+        *left -= N;
+        cursor
+    }
+
+    /// Sums M channels by N vectors in registers and leaves them in the stage, channel by channel.
+    #[inline(always)]
+    unsafe fn sum<V: Lanes, const M: usize, const N: usize>(&self, bands: [*const f32; N]) {
+        // SAFETY: the caller promises M weights per tap and bands that cover a vector at each tap's distance.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; M];
             let mut weight = self.weights;
             for distance in self.taps {
-                let values = band.add(distance.to_bits() as usize);
-                let mut pixels = [V::splat(0.0); N];
-                for (n, pixel) in pixels.iter_mut().enumerate() {
-                    *pixel = V::load(values.add(n * V::WIDTH));
-                }
+                let pixels = bands.map(|band| V::load(band.add(distance.to_bits() as usize)));
                 for (m, sums) in sums.iter_mut().enumerate() {
                     let factor = V::splat(*weight.add(m));
                     for (sum, pixel) in sums.iter_mut().zip(pixels) {
@@ -292,27 +343,15 @@ impl Sweep<'_> {
                 }
             }
         }
-        N
-    }
-}
-
-impl Shape<'_> {
-    fn advance(&self, mut cursor: Cursor, count: usize) -> Cursor {
-        cursor.column += count;
-        while cursor.column >= self.pitch {
-            cursor.column -= self.pitch;
-            cursor.row += 1;
-        }
-        cursor
     }
 
     /// Writes one vector of each channel of `block`, found `step` apart in the stage, to its place in the result.
     #[inline(always)]
     unsafe fn write<V: Lanes>(&self, block: &Block, stage: *const f32, step: usize, mut cursor: Cursor) {
+        let Place { planes, step: stride, .. } = self.place;
         let mut lane = 0;
-        while lane < V::WIDTH && cursor.row < self.rows {
-            let lanes = lane..V::WIDTH.min(lane + self.columns.saturating_sub(cursor.column));
-            let Place { planes, step: stride, .. } = self.place;
+        while lane < V::WIDTH && cursor.row < self.walk.rows {
+            let lanes = lane..V::WIDTH.min(lane + self.walk.columns.saturating_sub(cursor.column));
             let start = cursor.row * stride[0] * planes.width + cursor.column * stride[1];
             for row in 0..block.rows {
                 let target = block.target.wrapping_add(row * planes.plane() + start);
@@ -320,15 +359,20 @@ impl Shape<'_> {
                 // which begin at `target` and lie `stride` apart.
                 unsafe {
                     let sums = stage.add(row * step);
-                    if stride[1] == 1 {
-                        self.put(V::load(sums), block.bias[row], target.wrapping_sub(lane), lanes.clone());
-                    } else {
-                        self.scatter(std::slice::from_raw_parts(sums.add(lane), lanes.len()), target);
+                    match stride[1] {
+                        1 => {
+                            self.put(V::load(sums), block.bias[row], target.wrapping_sub(lane), lanes.clone())
+                        }
+                        2 => self.put_even(V::load(sums), target.wrapping_sub(2 * lane), lanes.clone()),
+                        _ => self.scatter(std::slice::from_raw_parts(sums.add(lane), lanes.len()), target),
                     }
                 }
             }
-            let next = V::WIDTH.min(lane + self.pitch - cursor.column);
-            cursor = self.advance(cursor, next - lane);
+            if !self.walk.crosses_rows() {
+                return;
+            }
+            let next = V::WIDTH.min(lane + self.walk.pitch - cursor.column);
+            cursor = self.walk.advance(cursor, next - lane);
             lane = next;
         }
     }
@@ -348,6 +392,29 @@ impl Shape<'_> {
                 values.store(target);
             } else {
                 values.store_part(target, lanes);
+            }
+        }
+    }
+
+    /// Writes the lanes `lanes` of a gradient to `target + 2 lane`.
+    #[inline(always)]
+    unsafe fn put_even<V: Lanes>(&self, sums: V, target: *mut f32, lanes: Range<usize>) {
+        let (start, end) = (2 * lanes.start, (2 * lanes.end).saturating_sub(1));
+        // SAFETY: the caller vouches for the lanes, two apart; what lies between them is read but not written.
+        unsafe {
+            for (half, values) in sums.spread().into_iter().enumerate() {
+                let first = half * V::WIDTH;
+                let lanes =
+                    start.clamp(first, first + V::WIDTH) - first..end.clamp(first, first + V::WIDTH) - first;
+                if lanes.is_empty() {
+                    continue;
+                }
+                let target = target.wrapping_add(first);
+                let values = match self.finish {
+                    Finish::Gradient(Write::Add) => V::load_part(target, lanes.clone()).add(values),
+                    _ => values,
+                };
+                values.store_even(target, lanes);
             }
         }
     }
