@@ -12,21 +12,28 @@ use std::path::PathBuf;
 
 /// Searches vessel-segmentation networks for an accelerator, under its numerics and its cost.
 #[derive(Debug, Parser)]
-#[command(name = "vessel_search", version)]
+#[command(name = "vessel_search", version, allow_negative_numbers = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) configuration: Configuration,
 
     /// Candidates that are trained at once, one thread each; the result does not depend on it.
-    #[arg(long, default_value_t = default_workers())]
+    #[arg(
+        long,
+        default_value_t = default_workers(),
+        value_parser = workers,
+        value_name = "N",
+        help_heading = "Run"
+    )]
     pub(crate) workers: NonZeroUsize,
 
     /// Folder of the run; must not exist or be empty. Default: the next free runs/NNN.
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub(crate) out: Option<PathBuf>,
 
-    /// Goes on with the interrupted run in this folder, with the settings that it was started with.
-    #[arg(long, value_name = "DIR", conflicts_with = "out")]
+    /// Goes on with the interrupted run in this folder, with the settings that it was
+    /// started with.
+    #[arg(long, value_name = "DIR", conflicts_with = "out", help_heading = "Run", verbatim_doc_comment)]
     pub(crate) resume: Option<PathBuf>,
 }
 
@@ -38,90 +45,148 @@ fn default_workers() -> NonZeroUsize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, Args)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Configuration {
-    /// Folder of real scenes (scenes.csv and scenes/NAME_BAND.png); without it, synthetic scenes are drawn from the seed.
-    #[arg(long, value_name = "DIR")]
+    /// Folder of real scenes (scenes.csv and scenes/NAME_BAND.png); without it, synthetic
+    /// scenes are drawn from the seed.
+    #[arg(long, value_name = "DIR", help_heading = "Data", verbatim_doc_comment)]
     pub(crate) data: Option<PathBuf>,
 
-    /// Bands to use, separated by commas; default: all that every scene has (synthetic: B03,B04,B08,B11).
-    #[arg(long, value_delimiter = ',', value_name = "BAND,...")]
+    /// Bands to use, separated by commas. Default: all that every scene has
+    /// (synthetic scenes: B03,B04,B08,B11).
+    #[arg(long, value_delimiter = ',', value_name = "BAND,...", help_heading = "Data", verbatim_doc_comment)]
     pub(crate) bands: Option<Vec<String>>,
 
     /// Side of a tile in pixels; networks read tiles of this size.
-    #[arg(long, default_value_t = 128, value_parser = at_least::<8>)]
+    #[arg(
+        long,
+        default_value_t = 128,
+        value_parser = at_least::<8>,
+        value_name = "PIXELS",
+        help_heading = "Data"
+    )]
     pub(crate) tile: usize,
 
     /// How candidates are proposed.
-    #[arg(long, value_enum, default_value_t = StrategyName::Ga)]
+    #[arg(long, value_enum, default_value_t = StrategyName::Ga, help_heading = "Search")]
     pub(crate) strategy: StrategyName,
 
-    /// What is optimised: `fitness` (one value from on-device mIoU and FPS, see --fitness), or a Pareto front over some
-    /// of miou, vessel_iou, latency, fps, parameters, macs, peak_memory, separated by commas.
-    #[arg(long, default_value = "fitness", value_name = "NAME,...")]
+    /// What is optimised: 'fitness' (one value from on-device mIoU and FPS, see --fitness),
+    /// or a Pareto front over some of miou, vessel_iou, latency, fps, parameters, macs and
+    /// peak_memory, separated by commas.
+    #[arg(
+        long,
+        default_value = "fitness",
+        value_name = "NAME,...",
+        help_heading = "Search",
+        verbatim_doc_comment
+    )]
     pub(crate) objectives: String,
 
     /// Form of the fitness: weighted-exponential, multiplicative, logarithmic, sigmoid or stepwise.
-    #[arg(long, default_value = "weighted-exponential", value_parser = fitness_form)]
+    #[arg(
+        long,
+        default_value = "weighted-exponential",
+        value_parser = fitness_form,
+        value_name = "FORM",
+        help_heading = "Search"
+    )]
     pub(crate) fitness: String,
 
     /// Candidates of a generation.
-    #[arg(long, default_value_t = 6, value_parser = at_least::<2>)]
+    #[arg(long, default_value_t = 6, value_parser = at_least::<2>, value_name = "N", help_heading = "Search")]
     pub(crate) population: usize,
 
     /// Generations; the first population counts as generation 1.
-    #[arg(long, default_value_t = 3, value_parser = at_least::<1>)]
+    #[arg(long, default_value_t = 3, value_parser = at_least::<1>, value_name = "N", help_heading = "Search")]
     pub(crate) generations: usize,
 
-    /// Best candidates that live on into the next generation, without being measured again.
-    #[arg(long, default_value_t = 1)]
+    /// Best candidates that live on into the next generation; they are not measured again.
+    #[arg(long, default_value_t = 1, value_parser = at_least::<0>, value_name = "N", help_heading = "Search")]
     pub(crate) elites: usize,
 
     /// Share of the population that is sampled afresh in each generation.
-    #[arg(long, default_value_t = 0.2, value_parser = share)]
+    #[arg(long, default_value_t = 0.2, value_parser = share, value_name = "SHARE", help_heading = "Search")]
     pub(crate) immigrants: f64,
 
     /// Epochs of FP32 training for each candidate.
-    #[arg(long, default_value_t = 4, value_parser = at_least::<1>)]
+    #[arg(
+        long,
+        default_value_t = 4,
+        value_parser = at_least::<1>,
+        value_name = "N",
+        help_heading = "Training"
+    )]
     pub(crate) epochs: usize,
 
     /// Epochs of FP16-aware fine-tuning for each candidate; 0: candidates are only converted.
-    #[arg(long, default_value_t = 2)]
+    #[arg(
+        long,
+        default_value_t = 2,
+        value_parser = at_least::<0>,
+        value_name = "N",
+        help_heading = "Training"
+    )]
     pub(crate) finetune_epochs: usize,
 
     /// Training tiles of one epoch.
-    #[arg(long, default_value_t = 256, value_parser = at_least::<1>)]
+    #[arg(
+        long,
+        default_value_t = 256,
+        value_parser = at_least::<1>,
+        value_name = "N",
+        help_heading = "Training"
+    )]
     pub(crate) samples_per_epoch: usize,
 
     /// Epochs for which the winner is trained on in FP32, before it is aligned again.
-    #[arg(long, default_value_t = 0)]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_parser = at_least::<0>,
+        value_name = "N",
+        help_heading = "Training"
+    )]
     pub(crate) final_epochs: usize,
 
     /// Most parameters that a candidate may have.
-    #[arg(long, default_value_t = 100_000, value_parser = at_least::<1>)]
+    #[arg(
+        long,
+        default_value_t = 100_000,
+        value_parser = at_least::<1>,
+        value_name = "N",
+        help_heading = "Search"
+    )]
     pub(crate) max_parameters: usize,
 
     /// Tiles a second beyond which more speed adds nothing to the fitness.
-    #[arg(long, default_value_t = 120.0, value_parser = positive)]
+    #[arg(
+        long,
+        default_value_t = 120.0,
+        value_parser = positive,
+        value_name = "FPS",
+        help_heading = "Device"
+    )]
     pub(crate) target_fps: f64,
 
     /// Device for which networks are searched.
-    #[arg(long, default_value = "myriad-x")]
+    #[arg(long, default_value = "myriad-x", value_name = "NAME", help_heading = "Device")]
     pub(crate) device: String,
 
     /// What the device does to numbers: myriad-x-optimistic, ieee-f16 or f32.
-    #[arg(long, default_value = "myriad-x-optimistic")]
+    #[arg(long, default_value = "myriad-x-optimistic", value_name = "NAME", help_heading = "Device")]
     pub(crate) profile: String,
 
-    /// What the deployed network reads: raw sensor counts with the normalisation folded into its first layer, or tiles
-    /// that were normalised before.
-    #[arg(long, value_enum, default_value_t = Input::Raw)]
+    /// What the deployed network reads: raw sensor counts, with the normalisation folded into
+    /// its first layer, or tiles that were normalised before.
+    #[arg(long, value_enum, default_value_t = Input::Raw, help_heading = "Device", verbatim_doc_comment)]
     pub(crate) input: Input,
 
-    /// How channels follow from genes: a width for each stage, or the paper's multiplication.
-    #[arg(long, value_enum, default_value_t = Channels::Width)]
+    /// How channels follow from genes: a width for each stage, or the multiplication of the
+    /// published space.
+    #[arg(long, value_enum, default_value_t = Channels::Width, help_heading = "Search", verbatim_doc_comment)]
     pub(crate) channels: Channels,
 
     /// Seed of everything random: equal seeds give equal runs.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = seed, value_name = "N", help_heading = "Run")]
     pub(crate) seed: u64,
 }
 
@@ -129,7 +194,7 @@ pub(crate) struct Configuration {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum StrategyName {
-    /// The paper's genetic algorithm.
+    /// Genetic algorithm with elites and immigrants.
     Ga,
     /// Random search with the same number of trials.
     Random,
@@ -176,6 +241,14 @@ impl From<Channels> for ChannelRule {
 fn at_least<const LEAST: usize>(text: &str) -> Result<usize, String> {
     let number: usize = text.parse().map_err(|_| "it must be a whole number".to_owned())?;
     if number < LEAST { Err(format!("it must be at least {LEAST}")) } else { Ok(number) }
+}
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    text.parse().map_err(|_| "it must be a whole number of at least 1".to_owned())
+}
+
+fn seed(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| format!("it must be a whole number from 0 to {}", u64::MAX))
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -5,6 +5,7 @@
 
 mod cli;
 mod outcome;
+mod refusal;
 mod run;
 mod screen;
 mod setup;
@@ -14,31 +15,13 @@ use cli::Cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let matches = Cli::command().get_matches();
-    let parsed = Cli::from_arg_matches(&matches);
-    let result = match parsed {
-        Ok(cli) => cli::check_resume(&cli, &matches).and_then(|()| run::run(cli)),
-        Err(error) => error.exit(),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {}", sentence(error.as_ref()));
-            ExitCode::from(2)
+    let parsed = Cli::command()
+        .try_get_matches()
+        .and_then(|matches| Cli::from_arg_matches(&matches).map(|cli| (cli, matches)));
+    match parsed {
+        Ok((cli, matches)) => {
+            refusal::exit_code(cli::check_resume(&cli, &matches).and_then(|()| run::run(cli)))
         }
+        Err(error) => refusal::usage(&error),
     }
-}
-
-/// An error with its causes, each of them once.
-fn sentence(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let more = error.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        cause = error.source();
-    }
-    text
 }

@@ -25,6 +25,8 @@ pub(crate) struct Summary {
 #[derive(Debug, Serialize)]
 struct Best {
     code: String,
+    /// For the table alone; the file keeps it in `best.json`.
+    #[serde(skip)]
     trial: u64,
     parameters: usize,
     macs: u64,
@@ -122,6 +124,7 @@ pub(crate) fn write(
             network: deployed.network().clone(),
             bands: BandStatistics::of(session.dataset, session.evaluator.bands()),
             class_names: session.dataset.class_names.clone(),
+            ignore: session.dataset.ignore,
             full_scale: session.dataset.full_scale,
             input: session.settings.input,
             profile: session.settings.profile.clone(),

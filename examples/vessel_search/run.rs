@@ -56,6 +56,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     };
     let vpu = setup::vpu(&configuration)?;
     let (measures, ranking) = setup::ranking(&configuration)?;
+    setup::genetic(&configuration)?;
     let dataset = setup::dataset(&configuration)?;
     let space = setup::space(&configuration, &dataset, &vpu)?;
     let settings = setup::evaluation(&configuration, &dataset)?;
@@ -64,8 +65,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     let evaluator = SegmentationEvaluator::new(&dataset, &settings, vpu, &measures, &progress)?;
     let (_, planned) = setup::strategy(&configuration, &space, &ranking)?;
     let folder = match (&cli.resume, &cli.out) {
-        (Some(folder), _) => RunFolder::open(folder)?,
-        (None, Some(folder)) => RunFolder::create(folder)?,
+        (Some(folder), _) => RunFolder::open(folder).map_err(about("--resume"))?,
+        (None, Some(folder)) => RunFolder::create(folder).map_err(about("--out"))?,
         (None, None) => RunFolder::next("runs")?,
     };
     let weights = folder.file("weights");
@@ -85,9 +86,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         session.write_run_file(planned)?;
     }
     session.announce(planned, cli.workers);
-    let trials = session.search(cli.workers, cli.resume.is_some())?;
-    let winner = session.finish(&trials)?;
+    let found = session.search(cli.workers, cli.resume.is_some()).and_then(|trials| {
+        let winner = session.finish(&trials)?;
+        Ok((trials, winner))
+    });
     screen.clear();
+    let (trials, winner) = found?;
     let summary = Summary::new(&session, &trials, winner.as_ref(), start.elapsed().as_secs_f64());
     outcome::write(&session, winner.as_ref(), &summary)?;
     outcome::print(&summary, &folder);
@@ -97,10 +101,19 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
 /// The configuration of an interrupted run.
 fn recorded(folder: &Path) -> Result<Configuration, Box<dyn Error>> {
     let path = folder.join("run.json");
-    let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let file: RunFile =
-        serde_json::from_str(&text).map_err(|error| format!("{}: {error}", path.display()))?;
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| format!("--resume: {} cannot be read: {error}", path.display()))?;
+    let file: RunFile = serde_json::from_str(&text)
+        .map_err(|error| format!("--resume: {} describes no run: {error}", path.display()))?;
     Ok(file.configuration)
+}
+
+/// Puts the flag that gave a folder before what is wrong with it.
+fn about(flag: &str) -> impl Fn(boresight::search::Error) -> String {
+    move |error| match error.source() {
+        Some(cause) => format!("{flag}: {error}: {cause}"),
+        None => format!("{flag}: {error}"),
+    }
 }
 
 /// The parts of a run.

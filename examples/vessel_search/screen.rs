@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// Shows progress; shared by the search and its workers.
 pub(crate) struct Screen {
@@ -32,7 +33,6 @@ impl Screen {
             generations.set_style(style("generations {bar:30} {pos}/{len}  {elapsed_precise}"));
             let candidates = all.add(ProgressBar::new(0));
             candidates.set_style(style("candidates  {bar:30} {pos}/{len}  {msg}"));
-            generations.tick();
             Bars { all, generations, candidates }
         });
         Self { bars, generations, active: Mutex::default() }
@@ -98,6 +98,7 @@ impl Screen {
                 let generation = format!("generation {batch}/{}", self.generations);
                 match &self.bars {
                     Some(bars) => {
+                        bars.generations.enable_steady_tick(Duration::from_secs(1));
                         bars.candidates.set_length(proposals.len() as u64);
                         bars.candidates.set_position(0);
                         bars.candidates.set_message(generation);

@@ -11,6 +11,7 @@ use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace};
 use boresight::train::{Loss, TrainSettings};
 use boresight::vpu::{Device, Vpu};
 use std::error::Error;
+use std::path::Path;
 
 /// A strategy over the U-Net space.
 pub(crate) type BoxedStrategy<'space> = Box<dyn Strategy<Genotype = UnetGenotype> + 'space>;
@@ -21,19 +22,36 @@ pub(crate) fn dataset(configuration: &Configuration) -> Result<Dataset, Box<dyn 
         Some(folder) => read_folder(
             folder,
             &FolderOptions { bands: configuration.bands.clone(), ..FolderOptions::default() },
-        )?,
+        )
+        .map_err(|error| about_data(folder, &error))?,
         None => {
             let mut options = SyntheticOptions::default();
             if let Some(bands) = &configuration.bands {
                 options.bands.clone_from(bands);
             }
-            synthetic(seed(configuration).derive("scenes", 0), &options)?
+            synthetic(seed(configuration).derive("scenes", 0), &options)
+                .map_err(|error| format!("--bands: {error}"))?
         }
     };
     dataset
         .require_tile(configuration.tile)
         .map_err(|error| format!("--tile {}: {error}", configuration.tile))?;
     Ok(dataset)
+}
+
+/// Puts the flag before an error that names no file.
+fn about_data(folder: &Path, error: &boresight::data::Error) -> String {
+    use boresight::data::Error;
+    match error {
+        Error::UnknownBand { .. }
+        | Error::MissingBand { .. }
+        | Error::DuplicateBand { .. }
+        | Error::NoBands => {
+            format!("--bands: {error}")
+        }
+        Error::EmptySplit { .. } => format!("--data {}: {error}", folder.display()),
+        _ => error.to_string(),
+    }
 }
 
 /// The seed of the run.
@@ -57,7 +75,11 @@ pub(crate) fn space(
     };
     let vpu = vpu.clone();
     let support = move |network: &Network| vpu.supports(network).map_err(|error| error.to_string());
-    Ok(UnetSpace::new(settings, support)?)
+    Ok(UnetSpace::new(settings, support).map_err(|error| match error {
+        boresight::space::Error::LimitTooLow { limit, .. } => format!("--max-parameters {limit}: {error}"),
+        boresight::space::Error::Tile { tile, .. } => format!("--tile {tile}: {error}"),
+        error => error.to_string(),
+    })?)
 }
 
 /// The cost model.
@@ -87,12 +109,8 @@ pub(crate) fn ranking(configuration: &Configuration) -> Result<(Vec<Measure>, Ra
     Ok((measures, Ranking::Pareto { directions }))
 }
 
-/// The strategy, and the number of trials that it will ask for at most.
-pub(crate) fn strategy<'space>(
-    configuration: &Configuration,
-    space: &'space UnetSpace,
-    ranking: &Ranking,
-) -> Result<(BoxedStrategy<'space>, usize), Box<dyn Error>> {
+/// The settings of the genetic algorithm; random search takes the number of trials from them.
+pub(crate) fn genetic(configuration: &Configuration) -> Result<GeneticSettings, Box<dyn Error>> {
     let settings = GeneticSettings {
         population: configuration.population,
         generations: configuration.generations,
@@ -100,7 +118,20 @@ pub(crate) fn strategy<'space>(
         immigrants: configuration.immigrants,
         ..GeneticSettings::default()
     };
-    settings.check()?;
+    settings.check().map_err(|error| match error {
+        boresight::evolve::Error::Elites { elites, .. } => format!("--elites {elites}: {error}"),
+        error => error.to_string(),
+    })?;
+    Ok(settings)
+}
+
+/// The strategy, and the number of trials that it will ask for at most.
+pub(crate) fn strategy<'space>(
+    configuration: &Configuration,
+    space: &'space UnetSpace,
+    ranking: &Ranking,
+) -> Result<(BoxedStrategy<'space>, usize), Box<dyn Error>> {
+    let settings = genetic(configuration)?;
     let planned = settings.planned_trials();
     let seed = seed(configuration).derive("strategy", 0);
     let strategy: BoxedStrategy<'space> = match configuration.strategy {

@@ -22,6 +22,8 @@ pub struct Artifact {
     pub bands: Vec<BandStatistics>,
     /// Name of each class.
     pub class_names: Vec<String>,
+    /// The label of pixels that count for nothing.
+    pub ignore: Option<u8>,
     /// The sensor count that the value 255 of an 8-bit image stands for.
     pub full_scale: f64,
     /// What the deployed network reads.

@@ -40,6 +40,16 @@ pub enum Error {
         /// Shape of a tile.
         data: boresight_ir::Shape,
     },
+    /// A scene has another number of bands than the network reads.
+    #[error("a scene of {pixels} pixels has {counts} counts, but the network reads {bands} bands")]
+    SceneBands {
+        /// Its counts over all bands.
+        counts: usize,
+        /// Its pixels.
+        pixels: usize,
+        /// Bands that the network reads.
+        bands: usize,
+    },
     /// A description of a network is damaged.
     #[error("{path} does not describe a network: {source}")]
     Description {

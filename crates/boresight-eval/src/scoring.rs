@@ -31,9 +31,13 @@ impl Score {
 /// clamped to the edge and only filling what is still open. Memory does not depend on the scene's size but for the map.
 ///
 /// # Errors
-/// When the network's tile does not fit the scene.
+/// When the network's tile does not fit the scene or it reads another number of bands.
 pub fn predict(simulator: &Simulator, scene: &Scene) -> Result<Vec<u8>, Error> {
     let planes = simulator.input_planes();
+    let (pixels, counts) = (scene.pixels(), scene.counts.len());
+    if planes.channels * pixels != counts {
+        return Err(Error::SceneBands { counts, pixels, bands: planes.channels });
+    }
     let tiling = Tiling::disjoint(scene.height, scene.width, planes.height)?;
     let mut memory = simulator.memory();
     let mut counts = vec![0.0; planes.len()];
