@@ -86,8 +86,8 @@ struct Walk {
     columns: usize,
     /// Values from one row of the band to the next.
     pitch: usize,
-    /// Column at which the next row begins: `pitch` when vectors run across the ends of rows.
-    wrap: usize,
+    /// Whether vectors run across the ends of rows.
+    across: bool,
     vectors: usize,
 }
 
@@ -251,22 +251,19 @@ impl Walk {
     fn new<V: Lanes>(band: &Band, rows: usize, columns: usize) -> Self {
         let by_row = rows * columns.div_ceil(V::WIDTH);
         let across = band.positions(1, rows).div_ceil(V::WIDTH);
-        let wrap = if by_row <= across { columns } else { band.pitch };
-        Self { rows, columns, pitch: band.pitch, wrap, vectors: by_row.min(across) }
-    }
-
-    /// Whether vectors run across the ends of rows.
-    #[inline(always)]
-    fn crosses_rows(&self) -> bool {
-        self.wrap > self.columns
+        Self { rows, columns, pitch: band.pitch, across: across < by_row, vectors: by_row.min(across) }
     }
 
     #[inline(always)]
     fn advance(&self, mut cursor: Cursor, count: usize) -> Cursor {
         cursor.column += count;
-        while cursor.column >= self.wrap {
-            cursor.column = if self.crosses_rows() { cursor.column - self.wrap } else { 0 };
-            cursor.row += 1;
+        if self.across {
+            while cursor.column >= self.pitch {
+                cursor.column -= self.pitch;
+                cursor.row += 1;
+            }
+        } else if cursor.column >= self.columns {
+            cursor = Cursor { row: cursor.row + 1, column: 0 };
         }
         cursor
     }
@@ -368,7 +365,7 @@ impl Sweep<'_> {
                     }
                 }
             }
-            if !self.walk.crosses_rows() {
+            if !self.walk.across {
                 return;
             }
             let next = V::WIDTH.min(lane + self.walk.pitch - cursor.column);

@@ -91,6 +91,11 @@ pub(super) unsafe fn copy_even<V: Lanes>(from: &[f32], to: &mut [f32]) {
     for (to, from) in to.chunks_mut(V::WIDTH).zip(from.chunks(2 * V::WIDTH)) {
         // SAFETY: the lanes lie within the two chunks.
         unsafe {
+            if from.len() == 2 * V::WIDTH {
+                let high = V::load(from.as_ptr().add(V::WIDTH));
+                V::load(from.as_ptr()).evens(high).store(to.as_mut_ptr());
+                continue;
+            }
             let middle = from.len().min(V::WIDTH);
             let low = V::load_part(from.as_ptr(), 0..middle);
             let high = V::load_part(from.as_ptr().add(middle), 0..from.len() - middle);

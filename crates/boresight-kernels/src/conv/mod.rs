@@ -129,34 +129,55 @@ fn input_gradient(
     shape.check(&[], weight.len());
     assert_len("grad_output", grad_output.len(), shape.output().len(), Optional::No);
     assert_len("grad_input", grad_input.len(), shape.input.len(), Optional::No);
-    let [rows, columns] = [0, 1].map(|axis| shape.stride[axis].min(axis_size(shape.input, axis)));
-    for phase in 0..rows * columns {
-        let [y, x] = [Phase::new(shape, 0, phase / columns), Phase::new(shape, 1, phase % columns)];
-        let (taps, steps) = (shape.taps(), [shape.stride[0].cast_signed(), shape.stride[1].cast_signed()]);
-        let correlation = Correlation {
-            source: grad_output,
-            planes: shape.output(),
-            border: &[],
-            grid: Grid {
-                size: [y.size, x.size],
-                kernel: [y.taps, x.taps],
-                stride: [1, 1],
-                origin: [y.origin, x.origin],
-            },
-            groups: shape.groups,
-            weights: Weights {
-                values: weight,
-                steps: [shape.group_outputs() * shape.depth() * taps, taps, shape.depth() * taps],
-                first: y.last_tap * shape.kernel[1] + x.last_tap,
-                taps: [-steps[0] * shape.kernel[1].cast_signed(), -steps[1]],
-            },
-            finish: Finish::Gradient(write),
-            target: &mut *grad_input,
-            place: Place { planes: shape.input, first: [y.first, x.first], step: shape.stride },
-            scratch: &mut *scratch,
-        };
-        launch(version, correlation);
+    let phases = [0, 1].map(|axis| shape.stride[axis].min(axis_size(shape.input, axis)));
+    // The phases write between each other's values: image by image these stay in the cache.
+    let images = if phases == [1, 1] { shape.input.batch } else { 1 };
+    let shape = &ConvShape { input: Planes { batch: images, ..shape.input }, ..*shape };
+    let slopes = grad_output.chunks_exact(shape.output().len().max(1));
+    for (slope, target) in slopes.zip(grad_input.chunks_exact_mut(shape.input.len().max(1))) {
+        for phase in 0..phases[0] * phases[1] {
+            let phase = [phase / phases[1], phase % phases[1]];
+            input_phase(version, shape, phase, slope, weight, write, target, scratch);
+        }
     }
+}
+
+/// The gradient of the inputs at `phase` modulo the stride.
+fn input_phase(
+    version: Version,
+    shape: &ConvShape,
+    phase: [usize; 2],
+    grad_output: &[f32],
+    weight: &[f32],
+    write: Write,
+    grad_input: &mut [f32],
+    scratch: &mut Vec<f32>,
+) {
+    let [y, x] = [0, 1].map(|axis| Phase::new(shape, axis, phase[axis]));
+    let (taps, steps) = (shape.taps(), shape.stride.map(usize::cast_signed));
+    let correlation = Correlation {
+        source: grad_output,
+        planes: shape.output(),
+        border: &[],
+        grid: Grid {
+            size: [y.size, x.size],
+            kernel: [y.taps, x.taps],
+            stride: [1, 1],
+            origin: [y.origin, x.origin],
+        },
+        groups: shape.groups,
+        weights: Weights {
+            values: weight,
+            steps: [shape.group_outputs() * shape.depth() * taps, taps, shape.depth() * taps],
+            first: y.last_tap * shape.kernel[1] + x.last_tap,
+            taps: [-steps[0] * shape.kernel[1].cast_signed(), -steps[1]],
+        },
+        finish: Finish::Gradient(write),
+        target: grad_input,
+        place: Place { planes: shape.input, first: [y.first, x.first], step: shape.stride },
+        scratch,
+    };
+    launch(version, correlation);
 }
 
 /// [`conv2d_grad_weight`] on one instruction set.
