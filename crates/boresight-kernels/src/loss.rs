@@ -371,13 +371,13 @@ dispatch! {
             let pixel = known(task, image, &pixels, &targets, slopes, map);
             let mut pull = pixel.weight.map(|weight| weight * entropy);
             if task.has_focal() {
-                for at in 0..PIXELS {
+                for (at, pull) in pull.iter_mut().enumerate() {
                     let (missing, own) = (pixel.others[at], pixel.own[at]);
                     let held = if own < f32::MIN_POSITIVE { f32::MIN_POSITIVE } else { own };
                     let exact = -math::ln(held) / missing;
                     let ratio = if missing < NEARLY_SURE { surprise_ratio(missing) } else { exact };
                     let focus = focus(missing, task.loss.gamma) * (1.0 + task.loss.gamma * own * ratio);
-                    pull[at] += pixel.weight[at] * focal * focus;
+                    *pull += pixel.weight[at] * focal * focus;
                 }
             }
             for (class, name) in task.classes() {
