@@ -353,17 +353,8 @@ impl Sweep<'_> {
             for row in 0..block.rows {
                 let target = block.target.wrapping_add(row * planes.plane() + start);
                 // SAFETY: the stage holds a vector for each row of the block; `lanes` are results of this image row,
-                // which begin at `target` and lie `stride` apart.
-                unsafe {
-                    let sums = stage.add(row * step);
-                    match stride[1] {
-                        1 => {
-                            self.put(V::load(sums), block.bias[row], target.wrapping_sub(lane), lanes.clone())
-                        }
-                        2 => self.put_even(V::load(sums), target.wrapping_sub(2 * lane), lanes.clone()),
-                        _ => self.scatter(std::slice::from_raw_parts(sums.add(lane), lanes.len()), target),
-                    }
-                }
+                // which begin at `target`.
+                unsafe { self.put_row::<V>(stage.add(row * step), block.bias[row], target, lanes.clone()) };
             }
             if !self.walk.across {
                 return;
@@ -371,6 +362,20 @@ impl Sweep<'_> {
             let next = V::WIDTH.min(lane + self.walk.pitch - cursor.column);
             cursor = self.walk.advance(cursor, next - lane);
             lane = next;
+        }
+    }
+
+    /// Writes the lanes `lanes` of the vector at `sums` to `target` and on, the column step apart.
+    #[inline(always)]
+    unsafe fn put_row<V: Lanes>(&self, sums: *const f32, bias: f32, target: *mut f32, lanes: Range<usize>) {
+        let lane = lanes.start;
+        // SAFETY: the caller vouches for the vector and for the places of its lanes.
+        unsafe {
+            match self.place.step[1] {
+                1 => self.put(V::load(sums), bias, target.wrapping_sub(lane), lanes),
+                2 => self.put_even(V::load(sums), target.wrapping_sub(2 * lane), lanes),
+                _ => self.scatter(std::slice::from_raw_parts(sums.add(lane), lanes.len()), target),
+            }
         }
     }
 

@@ -190,7 +190,7 @@ impl Lanes for Quad {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    #![expect(clippy::wildcard_imports, reason = "one prefix names the instructions")]
+    #![allow(clippy::wildcard_imports, reason = "one prefix names the instructions")]
     #![expect(clippy::inline_always, reason = "vectors must take on their caller's instruction set")]
 
     use super::{Job, Lanes};
