@@ -63,16 +63,15 @@ impl Band {
         let pitch = grid.size[1] + reach[1];
         let image = (rows + reach[0]) * pitch;
         let phase = (images * image + SLACK).next_multiple_of(16);
-        // An odd number of cache lines from channel to channel: a power of two would crowd a few cache sets.
-        let channel = ((phases[0] * phases[1] * phase / 16) | 1) * 16;
+        let channel = spread(phases[0] * phases[1] * phase);
         Self { grid, images, rows, pitch, image, channel, phases, phase }
     }
 
     /// The band of one image with the most rows of which `channels` channels fit into `budget` values, at least one.
     pub(super) fn fitting(grid: Grid, channels: usize, budget: usize) -> Self {
         let least = Self::new(grid, 1, 1);
-        let row = least.phases[0] * least.phases[1] * least.pitch * channels.max(1);
-        let room = budget.saturating_sub(least.channel * channels) / row.max(1) + 1;
+        let planes = least.phases[0] * least.phases[1] * channels.max(1);
+        let room = budget.saturating_sub(least.phase * planes) / (least.pitch * planes).max(1) + 1;
         let bands = grid.size[0].div_ceil(room).max(1);
         Self::new(grid, grid.size[0].div_ceil(bands), 1)
     }
@@ -179,6 +178,16 @@ impl Band {
             target[to..].fill(source.border);
         }
     }
+}
+
+/// A distance of at least `length`, a multiple of 16, that spreads channels over the sets of the caches.
+///
+/// An odd number of cache lines; for longer channels half the span of the first-level cache's sets and one line, so
+/// that stretches of 512 values of several channels lie side by side.
+pub(super) fn spread(length: usize) -> usize {
+    let lines = length.div_ceil(16) | 1;
+    let lines = if lines > 33 { lines + (33_usize.wrapping_sub(lines) & 63) } else { lines };
+    16 * lines
 }
 
 /// A plane and the value around it.

@@ -7,7 +7,7 @@
 #![expect(clippy::inline_always, reason = "the loops must take on their caller's instruction set")]
 
 use super::ConvShape;
-use super::band::{Band, Extent, Grid};
+use super::band::{Band, Extent, Grid, spread};
 use super::lanes::{Job, Lanes, copy};
 use std::ops::Range;
 
@@ -18,10 +18,10 @@ const BAND_BUDGET: usize = 64 * 1024;
 const BAND_POSITIONS: usize = 1024;
 
 /// Positions of one stretch: eight channels of gradients and the input stay in the first-level cache.
-const STRETCH: usize = 640;
+const STRETCH: usize = 512;
 
-/// Room for the largest tile.
-const STAGE: usize = 8 * 3 * 16;
+/// Room for the largest tile of 24 vectors, rounded up to twice sixteen.
+const STAGE: usize = 32 * 16;
 
 /// The gradient of the weights of a convolution; overwrites.
 pub(super) struct WeightGradient<'a> {
@@ -96,7 +96,7 @@ impl Job for WeightGradient<'_> {
         let columns = depth * self.shape.taps();
         let band = self.band();
         let longest = band.positions(band.images, band.rows).next_multiple_of(V::WIDTH);
-        let channel = (longest.div_ceil(16) | 1) * 16;
+        let channel = spread(longest);
         let sizes = [STAGE, columns, depth * band.channel, outputs * channel];
         let mut scratch = std::mem::take(self.scratch);
         let total = sizes.iter().sum();
@@ -143,8 +143,10 @@ unsafe fn add_band<V: Lanes>(
     sums: &mut [f32],
 ) {
     let (columns, outputs) = (taps.len(), sums.len() / taps.len());
-    for start in (0..slopes.positions).step_by(STRETCH) {
-        let positions = STRETCH.min(slopes.positions - start);
+    let stretches = slopes.positions.div_ceil(STRETCH);
+    let stretch = slopes.positions.div_ceil(stretches).next_multiple_of(16);
+    for start in (0..slopes.positions).step_by(stretch) {
+        let positions = stretch.min(slopes.positions - start);
         let mut output = 0;
         while output < outputs {
             let (rows, width) = tile_size(outputs - output, V::ROWS);
@@ -226,11 +228,16 @@ impl Tile<'_> {
         columns: Range<usize>,
         pitch: usize,
     ) {
-        for row in 0..self.rows {
-            for (index, slot) in sums[row * pitch..][columns.clone()].iter_mut().enumerate() {
-                // SAFETY: `run` left the sums of all rows and columns in the stage.
-                *slot += unsafe { V::load(self.stage.add((row * width + index) * V::WIDTH)).total() };
-            }
+        let mut totals = [0.0; STAGE / 16];
+        for (group, totals) in totals.chunks_exact_mut(16).enumerate().take((self.rows * width).div_ceil(16))
+        {
+            // SAFETY: the stage holds twice sixteen vectors, and `run` left the sums of all rows in the first ones.
+            let sums = unsafe { V::totals(self.stage.add(group * 16 * V::WIDTH)) };
+            totals.copy_from_slice(&sums);
+        }
+        for (row, totals) in totals.chunks_exact(width).take(self.rows).enumerate() {
+            let slots = &mut sums[row * pitch..][columns.clone()];
+            slots.iter_mut().zip(totals).for_each(|(slot, total)| *slot += total);
         }
     }
 }

@@ -35,6 +35,12 @@ pub(super) trait Lanes: Copy {
     unsafe fn round_f16(self) -> Self;
     /// Sum over the lanes, in an order fixed for the type.
     unsafe fn total(self) -> f32;
+    /// Sums over the lanes of the sixteen vectors that follow each other at `from`.
+    #[inline(always)]
+    unsafe fn totals(from: *const f32) -> [f32; 16] {
+        // SAFETY: the caller's pointer is valid for sixteen vectors.
+        std::array::from_fn(|vector| unsafe { Self::load(from.add(vector * Self::WIDTH)).total() })
+    }
 }
 
 /// Work that is written once for all vector types.
@@ -407,5 +413,38 @@ mod x86 {
                 _mm256_add_ps(_mm512_castps512_ps256(self), upper).total()
             }
         }
+
+        #[inline(always)]
+        unsafe fn totals(from: *const f32) -> [f32; 16] {
+            // SAFETY: instruction set and pointer are the caller's duty.
+            unsafe {
+                let quarters = |first: usize| {
+                    let load = |vector: usize| Self::load(from.add((first + vector) * Self::WIDTH));
+                    fold_quarters(fold_quarters(load(0), load(1)), fold_quarters(load(2), load(3)))
+                };
+                let low = fold_pairs(quarters(0), quarters(4));
+                let high = fold_pairs(quarters(8), quarters(12));
+                let mut sums = [0.0; 16];
+                fold_pairs(low, high).store(sums.as_mut_ptr());
+                // Vector 4 i + j ended in lane 4 j + i.
+                std::array::from_fn(|vector| sums[vector % 4 * 4 + vector / 4])
+            }
+        }
+    }
+
+    /// The four quarters of `a` and of `b`, added two by two.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn fold_quarters(a: __m512, b: __m512) -> __m512 {
+        let even = _mm512_shuffle_f32x4::<0b10_00_10_00>(a, b);
+        _mm512_add_ps(even, _mm512_shuffle_f32x4::<0b11_01_11_01>(a, b))
+    }
+
+    /// The four lanes of each quarter of `a` and of `b`, added two by two.
+    #[target_feature(enable = "avx512f")]
+    #[inline]
+    fn fold_pairs(a: __m512, b: __m512) -> __m512 {
+        let even = _mm512_shuffle_ps::<0b10_00_10_00>(a, b);
+        _mm512_add_ps(even, _mm512_shuffle_ps::<0b11_01_11_01>(a, b))
     }
 }
