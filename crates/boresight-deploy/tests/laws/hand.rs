@@ -1,6 +1,6 @@
 //! Cases worked out by hand.
 
-use crate::networks::{Graph, bits, simulate, single};
+use crate::networks::{Graph, bits, profiles, simulate, single};
 use boresight_deploy::{Band, Deployment, Simulator, argmax, reference};
 use boresight_ir::{Conv2d, InputForm, Network, Op, Resize, Weights, Window};
 use boresight_kernels::Planes;
@@ -90,6 +90,24 @@ fn activations_bend_where_they_should() {
     assert_values(&result(Op::Relu6), &[0.0, 0.0, 1.0, 6.0]);
     assert_values(&result(Op::Sigmoid)[1..2], &[0.5]);
     assert_values(&result(Op::Gelu)[3..], &[10.0]);
+}
+
+#[test]
+fn values_that_are_only_moved_are_not_rounded() {
+    let unrounded = profiles().into_iter().find(|profile| profile.input != profile.activations).unwrap();
+    let result = |op| {
+        let network = single([1, 1, 2], op);
+        let weights = Weights::from_values(&network, vec![0.0]).unwrap();
+        let bands = [Band { mean: 0.0, deviation: 1.0 }];
+        let form = InputForm::Normalised;
+        let deployment = Deployment::convert(&network, &weights, &bands, form, &unrounded).unwrap();
+        let counts = [2049.0, 7.0];
+        let logits = reference::logits(&deployment, &counts).unwrap();
+        assert_eq!(bits(&logits), bits(&simulate(&deployment, 1, &counts)));
+        logits
+    };
+    assert_values(&result(Op::MaxPool(Window { kernel: [1, 2], stride: [1, 2] })), &[2049.0]);
+    assert_values(&result(Op::Relu), &[2048.0, 7.0]);
 }
 
 /// One 1x1 convolution of weight 1/4 on a 16-bit band of mean 20000 and deviation 10000.
