@@ -1,6 +1,8 @@
 //! Prints the speed of the convolution kernels in billions of floating-point operations per second (a fused
 //! multiply-add is two), the best of several calls on one core.
 
+#![expect(clippy::print_stdout, reason = "an example reports on standard output")]
+
 use boresight_kernels::{ConvShape, Planes, Store, Write, conv2d, conv2d_grad_input, conv2d_grad_weight};
 use std::time::{Duration, Instant};
 
