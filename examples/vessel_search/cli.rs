@@ -137,6 +137,26 @@ pub(crate) struct Configuration {
     )]
     pub(crate) samples_per_epoch: usize,
 
+    /// Tiles of one training step.
+    #[arg(
+        long,
+        default_value_t = 8,
+        value_parser = at_least::<1>,
+        value_name = "N",
+        help_heading = "Training"
+    )]
+    pub(crate) batch: usize,
+
+    /// Learning rate at the top of the FP32 schedule.
+    #[arg(
+        long,
+        default_value_t = 3e-3,
+        value_parser = positive,
+        value_name = "RATE",
+        help_heading = "Training"
+    )]
+    pub(crate) learning_rate: f64,
+
     /// Epochs for which the winner is trained on in FP32, before it is aligned again.
     #[arg(
         long,
@@ -265,13 +285,14 @@ fn fitness_form(text: &str) -> Result<String, String> {
     text.parse::<FitnessForm>().map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
-/// `--resume` takes every setting from the run folder, so none may stand beside it.
+/// `--resume` takes every setting from the run folder, so none may stand beside it but where the scenes lie now.
 pub(crate) fn check_resume(cli: &Cli, matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
     if cli.resume.is_none() {
         return Ok(());
     }
     let given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let names = matches.ids().map(clap::Id::as_str).filter(|name| !["resume", "workers"].contains(name));
+    let names =
+        matches.ids().map(clap::Id::as_str).filter(|name| !["resume", "workers", "data"].contains(name));
     match names.filter(|name| *name != "Configuration").find(given) {
         Some(name) => {
             let flag = name.replace('_', "-");

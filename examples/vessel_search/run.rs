@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::error::Error;
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 /// Trials with their verdicts.
@@ -51,8 +51,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     #[expect(clippy::disallowed_methods, reason = "the wall time is reported and reaches no result")]
     let start = Instant::now();
     let configuration = match &cli.resume {
-        Some(folder) => recorded(folder)?,
-        None => cli.configuration.clone(),
+        Some(folder) => recorded(folder, cli.configuration.data)?,
+        None => cli.configuration,
     };
     let vpu = setup::vpu(&configuration)?;
     let (measures, ranking) = setup::ranking(&configuration)?;
@@ -98,14 +98,15 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The configuration of an interrupted run.
-fn recorded(folder: &Path) -> Result<Configuration, Box<dyn Error>> {
+/// The configuration of an interrupted run; `data` is where its scenes lie now, if they moved.
+fn recorded(folder: &Path, data: Option<PathBuf>) -> Result<Configuration, Box<dyn Error>> {
     let path = folder.join("run.json");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("--resume: {} cannot be read: {error}", path.display()))?;
     let file: RunFile = serde_json::from_str(&text)
         .map_err(|error| format!("--resume: {} describes no run: {error}", path.display()))?;
-    Ok(file.configuration)
+    let data = data.or(file.configuration.data);
+    Ok(Configuration { data, ..file.configuration })
 }
 
 /// Puts the flag that gave a folder before what is wrong with it.
@@ -173,7 +174,7 @@ impl Session<'_> {
             splits[2]
         );
         eprintln!(
-            "Search: at most {planned} trials ({} generations of {}), each {} + {} epochs of {} tiles; workers: {workers}",
+            "Search: at most {planned} trials (generations: {}, population: {}), each {} + {} epochs of {} tiles; workers: {workers}",
             configuration.generations,
             configuration.population,
             configuration.epochs,
@@ -238,12 +239,24 @@ impl Session<'_> {
         }
     }
 
+    /// The fittest trial; of a front the best one in the first objective.
+    fn winner<'trials>(&self, trials: &'trials Trials) -> Option<&'trials Trial<UnetGenotype>> {
+        let Ranking::Pareto { directions } = self.ranking else { return self.ranking.best(trials) };
+        let value = |trial: &Trial<UnetGenotype>| {
+            trial.verdict.objectives().map_or(f64::INFINITY, |values| directions[0].minimised(values[0]))
+        };
+        pareto::front(trials, directions)
+            .into_iter()
+            .min_by(|first, second| value(first).total_cmp(&value(second)).then(first.id.cmp(&second.id)))
+    }
+
     /// Trains the best trial on, aligns it again and scores it; `None` when no trial was measured.
     fn finish(&self, trials: &Trials) -> Result<Option<Winner>, Box<dyn Error>> {
         use boresight::core::SearchSpace;
-        let Some(trial) = self.ranking.best(trials) else { return Ok(None) };
+        let Some(trial) = self.winner(trials) else { return Ok(None) };
         let epochs = self.configuration.final_epochs;
-        self.screen.say(&format!("Winner: trial {}; scoring it on the test split", trial.id.0));
+        let more = if epochs > 0 { format!("{epochs} more epochs, then ") } else { String::new() };
+        self.screen.say(&format!("Winner: trial {}; {more}scoring on the test split", trial.id.0));
         let further = (epochs > 0).then(|| TrainSettings { epochs, ..self.settings.training.clone() });
         let network = self.space.decode(&trial.proposal.genotype)?;
         let seed = setup::seed(self.configuration);

@@ -60,8 +60,9 @@ impl Screen {
                 }
             }
             (TrainEvent::Epoch { epoch, epochs, loss, .. }, Some(_)) => {
+                let scoring = if phase == Phase::Alignment && epoch == epochs { "; scoring" } else { "" };
                 if let Some(bar) = self.active().get(&trial) {
-                    bar.set_message(format!("{name}, epoch {epoch}/{epochs}, loss {loss:.3}"));
+                    bar.set_message(format!("{name}, epoch {epoch}/{epochs}, loss {loss:.3}{scoring}"));
                 }
             }
             (TrainEvent::Epoch { epoch, epochs, loss, .. }, None) => {

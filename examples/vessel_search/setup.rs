@@ -146,16 +146,23 @@ pub(crate) fn evaluation(
     configuration: &Configuration,
     dataset: &Dataset,
 ) -> Result<EvaluationSettings, Box<dyn Error>> {
-    let loss = Loss { dice: 1.0, ignore: dataset.ignore, ..Loss::default() };
-    let alignment = (configuration.finetune_epochs > 0).then(|| TrainSettings {
-        loss: loss.clone(),
-        ..TrainSettings::finetune(configuration.finetune_epochs)
+    let training = TrainSettings {
+        batch: configuration.batch,
+        learning_rate: configuration.learning_rate,
+        loss: Loss { dice: 1.0, ignore: dataset.ignore, ..Loss::default() },
+        ..TrainSettings::fp32(configuration.epochs)
+    };
+    let epochs = configuration.finetune_epochs;
+    let alignment = (epochs > 0).then(|| TrainSettings {
+        learning_rate: TrainSettings::finetune(epochs).learning_rate,
+        epochs,
+        ..training.clone()
     });
     Ok(EvaluationSettings {
         tile: configuration.tile,
         samples_per_epoch: configuration.samples_per_epoch,
         sampler: SamplerOptions { ignore: dataset.ignore, ..SamplerOptions::default() },
-        training: TrainSettings { loss, ..TrainSettings::fp32(configuration.epochs) },
+        training,
         alignment,
         profile: NumericProfile::named(&configuration.profile)
             .map_err(|error| format!("--profile: {error}"))?,

@@ -1,7 +1,7 @@
 //! Bad input ends at once with one sentence that names the file or flag and the rule, and the exit code 2.
 
 use crate::support::{run, small_dataset, text, words, write_dataset};
-use boresight::data::{MaskStyle, write_mask_png};
+use boresight::data::{Labels, MaskStyle, write_mask_png};
 use boresight::space::UnetGenotype;
 use std::fs;
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(crate) fn complains(name: &str, arguments: &[String], parts: &[&str]) {
 #[track_caller]
 fn refused_data(flags: &str, spoil: impl FnOnce(&Path), parts: &[&str]) {
     let place = tempfile::tempdir().unwrap();
-    write_dataset(place.path());
+    write_dataset(place.path(), Labels::Vessels);
     spoil(place.path());
     let tile = if flags.contains("--tile") { "" } else { "--tile 32" };
     refused(&format!("--data {} {tile} {flags}", place.path().display()), parts);
@@ -105,7 +105,7 @@ fn a_mask_that_does_not_fit_is_named() {
     };
     refused_data("", other_size, &["val_mask.png is 89 x 70", "90 x 70", "one size"]);
     let other_values = |folder: &Path| {
-        let mut mask = small_dataset().test[0].mask.clone();
+        let mut mask = small_dataset(Labels::Vessels).test[0].mask.clone();
         mask[95] = 7;
         write_mask_png(&folder.join("scenes/test_mask.png"), [70, 90], &mask, MaskStyle::Grey).unwrap();
     };

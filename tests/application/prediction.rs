@@ -2,16 +2,16 @@
 
 use crate::bad_input::complains;
 use crate::support::{small_dataset, succeed, text, timeless, words, write_dataset, write_scene};
-use boresight::data::{Scene, band_paths, read_bands};
+use boresight::data::{Labels, Scene, band_paths, read_bands};
 use boresight::deploy::Simulator;
 use boresight::eval::{Artifact, predict};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A run of two trials on the small data set in `place`/data.
-fn run_folder(place: &Path) -> PathBuf {
+fn run_folder(place: &Path, labels: Labels) -> PathBuf {
     let (data, run) = (place.join("data"), place.join("run"));
-    write_dataset(&data);
+    write_dataset(&data, labels);
     let line = format!(
         "--data {} --out {} --tile 32 --population 2 --generations 1 --epochs 2 --finetune-epochs 1 \
          --samples-per-epoch 32 --max-parameters 20000 --seed 2",
@@ -102,7 +102,7 @@ fn refusals(run: &Path, place: &Path) {
 #[test]
 fn an_image_gets_the_label_map_of_the_simulated_device() {
     let place = tempfile::tempdir().unwrap();
-    let run = run_folder(place.path());
+    let run = run_folder(place.path(), Labels::Vessels);
     let stem = place.path().join("data/scenes/test");
     let expected = simulated(&run, &stem);
 
@@ -124,7 +124,7 @@ fn an_image_gets_the_label_map_of_the_simulated_device() {
     assert_eq!(written(&out.join("test_predicted.png")), expected);
 
     // The same counts as 16-bit values, and without labels.
-    let raster = read_bands(&files, small_dataset().full_scale).unwrap();
+    let raster = read_bands(&files, small_dataset(Labels::Vessels).full_scale).unwrap();
     let sixteen = place.path().join("sixteen");
     for (band, counts) in bands().iter().zip(raster.counts.chunks_exact(70 * 90)) {
         write_tiff(&PathBuf::from(format!("{}_{band}.tif", sixteen.display())), [70, 90], counts);
@@ -137,10 +137,23 @@ fn an_image_gets_the_label_map_of_the_simulated_device() {
 }
 
 #[test]
+fn four_classes_with_ignored_pixels_are_searched_and_predicted() {
+    let place = tempfile::tempdir().unwrap();
+    let run = run_folder(place.path(), Labels::Surfaces);
+    let answer = succeed("predict", &[text(&run), text(&place.path().join("data/scenes/test"))]);
+    for class in ["vessel", "land", "cloud"] {
+        assert!(answer.stdout.contains(&format!("Found: {class} in ")), "{}", answer.stdout);
+    }
+    let miou = timeless(&run.join("summary.json"))["best"]["miou"]["aligned"].as_f64().unwrap();
+    assert!(answer.stdout.contains(&format!("Score: mIoU {miou:.4}, ")), "{}", answer.stdout);
+    assert_eq!(timeless(&run.join("best.json"))["ignore"], 255);
+}
+
+#[test]
 fn labels_that_cannot_be_used_are_told_and_do_not_stop_a_prediction() {
     let place = tempfile::tempdir().unwrap();
-    let run = run_folder(place.path());
-    let dataset = small_dataset();
+    let run = run_folder(place.path(), Labels::Vessels);
+    let dataset = small_dataset(Labels::Vessels);
     let stem = place.path().join("odd");
     write_scene(&stem, &dataset, &dataset.test[0]);
     let mask = place.path().join("odd_mask.png");

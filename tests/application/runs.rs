@@ -3,6 +3,7 @@
 use crate::support::{
     Answer, example, fields, succeed, text, timeless, timeless_journal, words, write_dataset,
 };
+use boresight::data::Labels;
 use serde_json::Value;
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -11,7 +12,7 @@ use std::process::Stdio;
 
 /// Five trials on synthetic scenes.
 const SEARCH: &str = "--tile 32 --population 3 --generations 2 --epochs 1 --finetune-epochs 1 \
-    --samples-per-epoch 16 --max-parameters 20000 --seed 3";
+    --samples-per-epoch 16 --max-parameters 8000 --seed 3";
 
 fn search(out: &Path, workers: usize) -> Answer {
     let line = format!("{SEARCH} --workers {workers} --out {}", out.display());
@@ -77,7 +78,7 @@ fn workers_kills_and_resuming_change_nothing_but_times() {
 fn a_run_leaves_what_the_summary_promises() {
     let place = tempfile::tempdir().unwrap();
     let (data, run) = (place.path().join("data"), place.path().join("run"));
-    write_dataset(&data);
+    write_dataset(&data, Labels::Vessels);
     let line = format!(
         "--data {} --out {} --tile 32 --strategy random --objectives miou,latency,parameters --population 2 \
          --generations 1 --epochs 1 --finetune-epochs 1 --samples-per-epoch 8 --final-epochs 1 --workers 2",

@@ -1,7 +1,7 @@
 //! Starting the built examples, and small data sets for them.
 
 use boresight::core::Seed;
-use boresight::data::{Dataset, MaskStyle, Scene, SyntheticOptions, synthetic, write_mask_png};
+use boresight::data::{Dataset, Labels, MaskStyle, Scene, SyntheticOptions, synthetic, write_mask_png};
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs;
@@ -50,10 +50,9 @@ pub(crate) fn text(path: &Path) -> String {
 }
 
 /// A scene each for training, validation and test, of 70 rows and 90 columns in the bands B03 and B08.
-pub(crate) fn small_dataset() -> Dataset {
+pub(crate) fn small_dataset(labels: Labels) -> Dataset {
     let bands = ["B03", "B08"].map(str::to_owned).to_vec();
-    let options =
-        SyntheticOptions { bands, height: 70, width: 90, scenes: [1; 3], ..SyntheticOptions::default() };
+    let options = SyntheticOptions { bands, height: 70, width: 90, scenes: [1; 3], labels };
     synthetic(Seed::new(11), &options).unwrap()
 }
 
@@ -71,12 +70,13 @@ pub(crate) fn write_scene(stem: &Path, dataset: &Dataset, scene: &Scene) {
         let values = eight_bit(counts, dataset.full_scale);
         write_mask_png(&file(band), size, &values, MaskStyle::Grey).unwrap();
     }
-    write_mask_png(&file("mask"), size, &scene.mask, MaskStyle::Binary).unwrap();
+    let style = if dataset.classes == 2 { MaskStyle::Binary } else { MaskStyle::Grey };
+    write_mask_png(&file("mask"), size, &scene.mask, style).unwrap();
 }
 
-/// Writes the scenes `train`, `val` and `test` and their table.
-pub(crate) fn write_dataset(folder: &Path) {
-    let dataset = small_dataset();
+/// Writes the scenes `train`, `val` and `test`, their table, and what tells more than two classes.
+pub(crate) fn write_dataset(folder: &Path, labels: Labels) {
+    let dataset = small_dataset(labels);
     fs::create_dir_all(folder.join("scenes")).unwrap();
     let splits = [("train", &dataset.train), ("val", &dataset.val), ("test", &dataset.test)];
     let mut table = "scene,split\n".to_owned();
@@ -85,6 +85,10 @@ pub(crate) fn write_dataset(folder: &Path) {
         write_scene(&folder.join("scenes").join(split), &dataset, &scenes[0]);
     }
     fs::write(folder.join("scenes.csv"), table).unwrap();
+    if let Some(ignore) = dataset.ignore {
+        let description = format!("classes = {:?}\nignore = {ignore}\n", dataset.class_names);
+        fs::write(folder.join("dataset.toml"), description).unwrap();
+    }
 }
 
 /// A JSON file without the times in it.
