@@ -92,7 +92,7 @@ pub(crate) struct Configuration {
     pub(crate) fitness: String,
 
     /// Candidates of a generation.
-    #[arg(long, default_value_t = 6, value_parser = at_least::<2>, value_name = "N", help_heading = "Search")]
+    #[arg(long, default_value_t = 4, value_parser = at_least::<2>, value_name = "N", help_heading = "Search")]
     pub(crate) population: usize,
 
     /// Generations; the first population counts as generation 1.
@@ -110,7 +110,7 @@ pub(crate) struct Configuration {
     /// Epochs of FP32 training for each candidate.
     #[arg(
         long,
-        default_value_t = 4,
+        default_value_t = 2,
         value_parser = at_least::<1>,
         value_name = "N",
         help_heading = "Training"
@@ -120,7 +120,7 @@ pub(crate) struct Configuration {
     /// Epochs of FP16-aware fine-tuning for each candidate; 0: candidates are only converted.
     #[arg(
         long,
-        default_value_t = 2,
+        default_value_t = 1,
         value_parser = at_least::<0>,
         value_name = "N",
         help_heading = "Training"

@@ -60,6 +60,14 @@ pub enum Error {
         /// Bands of the normalisation.
         found: usize,
     },
+    /// A standard deviation by which nothing can be divided.
+    #[error("band {band} has a standard deviation of {value}, it must be above 0 and finite")]
+    Deviation {
+        /// The band, from 0.
+        band: usize,
+        /// The deviation as text, since NaN equals nothing.
+        value: String,
+    },
     /// The input is read by an operator into which a normalisation cannot be folded.
     #[error("node '{node}' ({op}) reads the input: a normalisation folds only into convolutions with a bias")]
     CannotFoldNormalisation {

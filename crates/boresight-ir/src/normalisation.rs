@@ -49,6 +49,9 @@ impl NormalisationFold {
         if let Some(found) = [mean.len(), deviation.len()].into_iter().find(|&len| len != bands) {
             return Err(Error::BandCount { expected: bands, found });
         }
+        if let Some(band) = deviation.iter().position(|&value| !(value > 0.0 && value.is_finite())) {
+            return Err(Error::Deviation { band, value: deviation[band].to_string() });
+        }
         let layout = network.layout();
         let convolutions = network
             .consumers(network.input())

@@ -246,3 +246,12 @@ fn the_border_is_found_at_the_input() {
     let refused = weights.set_border(&[1.0]).unwrap_err();
     assert_eq!(refused, Error::BandCount { expected: 2, found: 1 });
 }
+
+#[test]
+fn a_deviation_that_cannot_divide_is_refused_with_its_band() {
+    let network = readers(2, 1);
+    for value in [0.0, -1.0, f32::NAN, f32::INFINITY] {
+        let refused = NormalisationFold::new(&network, &[0.0, 0.0], &[1.0, value]).unwrap_err();
+        assert_eq!(refused, Error::Deviation { band: 1, value: value.to_string() });
+    }
+}
