@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example predict -- runs/001 scenes/algiers`; `-- --help` explains the rest.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
+#![expect(clippy::doc_markdown, reason = "the comments on the command line are the text of --help")]
 
 #[path = "vessel_search/refusal.rs"]
 mod refusal;
@@ -19,19 +20,21 @@ use std::process::ExitCode;
 
 /// Segments an image with the network that a search has found, on the simulated device.
 ///
-/// Writes NAME_predicted.png (0: background, 255: vessel; a palette where there are more classes) and NAME_overlay.png.
-/// Where NAME_mask.png lies beside the image, the overlay shows what was found and missed, and the scores are printed.
+/// Writes NAME_predicted.png (0: background, 255: vessel; a palette where there are more
+/// classes) and NAME_overlay.png. Where NAME_mask.png lies beside the image, the overlay
+/// shows what was found and what was missed, and the scores are printed.
 #[derive(Debug, Parser)]
-#[command(name = "predict", version)]
+#[command(name = "predict", version, verbatim_doc_comment)]
 struct Cli {
     /// Folder of a finished run, with its best.json and best.safetensors.
     #[arg(value_name = "RUN_FOLDER")]
     run: PathBuf,
 
-    /// The image: what the names of its band files begin with (`scenes/algiers` for scenes/algiers_B03.png,
-    /// scenes/algiers_B04.png ...), or the files themselves in the order of the network's bands. Files are grey PNG or
-    /// TIFF images; 16-bit values are sensor counts, 8-bit values are scaled to counts as in training.
-    #[arg(required = true, value_name = "IMAGE")]
+    /// The image: what the names of its band files begin with ('scenes/algiers' stands for
+    /// scenes/algiers_B03.png, scenes/algiers_B04.png ...), or the files themselves in the
+    /// order of the network's bands. Files are grey PNG or TIFF images; 16-bit values are
+    /// sensor counts, 8-bit values are scaled to counts as in training.
+    #[arg(required = true, value_name = "IMAGE", verbatim_doc_comment)]
     image: Vec<PathBuf>,
 
     /// Folder for the results. Default: RUN_FOLDER/predictions.
@@ -101,7 +104,7 @@ fn files(image: &[PathBuf], bands: &[String]) -> Result<(PathBuf, Vec<PathBuf>),
     }
     if image.len() != bands.len() {
         return Err(format!(
-            "{} files are given, but the network reads {} bands: give one file for each of {}, in this order, \
+            "files given: {}, but the network reads {} bands; give one file for each of {}, in this order, \
              or what their names begin with",
             image.len(),
             bands.len(),

@@ -1,4 +1,5 @@
 //! The command line, and the configuration that a run folder keeps.
+#![expect(clippy::doc_markdown, reason = "the comments on the command line are the text of --help")]
 
 use boresight::evolve::FitnessForm;
 use boresight::ir::InputForm;

@@ -179,8 +179,8 @@ pub(crate) fn print(summary: &Summary, folder: &RunFolder) {
     println!("{:34}{:>11}{:>11}{:>11}{:>11}", "", "test mIoU", "vessel IoU", "val mIoU", "vessel IoU");
     let columns = [&best.test.miou, &best.test.vessel_iou, &best.val.miou, &best.val.vessel_iou];
     let row = |name: &str, value: fn(&Forms) -> f64| {
-        let cells: String = columns.iter().map(|forms| format!("{:>11.4}", value(forms))).collect();
-        println!("{name:34}{cells}");
+        let [test_miou, test_vessel, val_miou, val_vessel] = columns.map(value);
+        println!("{name:34}{test_miou:>11.4}{test_vessel:>11.4}{val_miou:>11.4}{val_vessel:>11.4}");
     };
     row("FP32", |forms| forms.fp32);
     row("converted, on the simulated device", |forms| forms.converted);

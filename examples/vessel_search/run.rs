@@ -225,7 +225,7 @@ impl Session<'_> {
     fn forget_losers(&self, trials: &Trials) {
         let kept: BTreeSet<_> = match self.ranking {
             Ranking::Pareto { directions } => pareto::front(trials, directions),
-            _ => self.ranking.best(trials).into_iter().collect(),
+            Ranking::Fitness { .. } => self.ranking.best(trials).into_iter().collect(),
         }
         .into_iter()
         .map(|trial| trial.id)

@@ -18,20 +18,15 @@ pub(crate) type BoxedStrategy<'space> = Box<dyn Strategy<Genotype = UnetGenotype
 
 /// The scenes: real ones, or synthetic ones drawn from the seed.
 pub(crate) fn dataset(configuration: &Configuration) -> Result<Dataset, Box<dyn Error>> {
-    let dataset = match &configuration.data {
-        Some(folder) => read_folder(
-            folder,
-            &FolderOptions { bands: configuration.bands.clone(), ..FolderOptions::default() },
-        )
-        .map_err(|error| about_data(folder, &error))?,
-        None => {
-            let mut options = SyntheticOptions::default();
-            if let Some(bands) = &configuration.bands {
-                options.bands.clone_from(bands);
-            }
-            synthetic(seed(configuration).derive("scenes", 0), &options)
-                .map_err(|error| format!("--bands: {error}"))?
-        }
+    let bands = configuration.bands.clone();
+    let dataset = if let Some(folder) = &configuration.data {
+        read_folder(folder, &FolderOptions { bands, ..FolderOptions::default() })
+            .map_err(|error| about_data(folder, &error))?
+    } else {
+        let plain = SyntheticOptions::default();
+        let options = SyntheticOptions { bands: bands.unwrap_or(plain.bands), ..plain };
+        synthetic(seed(configuration).derive("scenes", 0), &options)
+            .map_err(|error| format!("--bands: {error}"))?
     };
     dataset
         .require_tile(configuration.tile)

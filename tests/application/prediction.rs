@@ -81,7 +81,7 @@ fn refusals(run: &Path, place: &Path) {
     let stem = place.join("data/scenes/test");
     let files = band_paths(&stem, &bands()).unwrap();
     refused(&[place.join("none")], &["none_B03.png is missing"]);
-    refused(&files[..1], &["1 files are given", "2 bands", "B03, B08"]);
+    refused(&files[..1], &["files given: 1", "2 bands", "B03, B08"]);
     refused(&[files[1].clone(), files[0].clone()], &["test_B08.png stands where band B03 belongs"]);
     let lone = place.join("lone");
     fs::copy(&files[0], place.join("lone_B03.png")).unwrap();

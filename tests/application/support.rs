@@ -79,12 +79,12 @@ pub(crate) fn write_dataset(folder: &Path, labels: Labels) {
     let dataset = small_dataset(labels);
     fs::create_dir_all(folder.join("scenes")).unwrap();
     let splits = [("train", &dataset.train), ("val", &dataset.val), ("test", &dataset.test)];
-    let mut table = "scene,split\n".to_owned();
+    let mut table = vec!["scene,split".to_owned()];
     for (split, scenes) in splits {
-        table += &format!("{split},{split}\n");
+        table.push(format!("{split},{split}"));
         write_scene(&folder.join("scenes").join(split), &dataset, &scenes[0]);
     }
-    fs::write(folder.join("scenes.csv"), table).unwrap();
+    fs::write(folder.join("scenes.csv"), table.join("\n")).unwrap();
     if let Some(ignore) = dataset.ignore {
         let description = format!("classes = {:?}\nignore = {ignore}\n", dataset.class_names);
         fs::write(folder.join("dataset.toml"), description).unwrap();

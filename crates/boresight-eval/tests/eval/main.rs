@@ -1,4 +1,5 @@
 //! The evaluator's promises, on tiny networks and tiny synthetic scenes.
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod artifact;
 mod evaluator;
