@@ -31,18 +31,18 @@ pub(super) fn average(window: Window, x: &Map, shape: Shape) -> Map {
 
 /// Mean of each channel, in binary64 and rounded to binary32 once.
 ///
-/// Pixel `i`, row by row, goes to partial sum `i % 16`; then the upper half of the partial sums is added to the lower
+/// Pixel `i`, row by row, goes to partial sum `i % 128`; then the upper half of the partial sums is added to the lower
 /// half, until one is left.
 pub(super) fn global_average(x: &Map) -> Map {
     let (channels, height, width) = x.dim();
     Map::from_shape_fn((channels, 1, 1), |(channel, _, _)| {
-        let mut sums = [0.0_f64; 16];
+        let mut sums = [0.0_f64; 128];
         for row in 0..height {
             for column in 0..width {
-                sums[(row * width + column) % 16] += f64::from(x[[channel, row, column]]);
+                sums[(row * width + column) % 128] += f64::from(x[[channel, row, column]]);
             }
         }
-        for half in [8, 4, 2, 1] {
+        for half in [64, 32, 16, 8, 4, 2, 1] {
             for at in 0..half {
                 sums[at] += sums[at + half];
             }

@@ -102,18 +102,18 @@ fn values_beyond_binary16_agree_bit_for_bit() {
 }
 
 #[test]
-fn means_agree_where_every_order_of_summing_gives_another_one() {
+fn means_agree_where_the_order_of_summing_shows() {
     let bands = [Band { mean: 0.0, deviation: 1.0 }; 2];
     for (number, op) in (0..20).flat_map(|number| {
         [Op::GlobalAvgPool, Op::AvgPool(Window { kernel: [5, 4], stride: [2, 1] })].map(|op| (number, op))
     }) {
-        let network = single([2, 7, 9], op);
+        let network = single([2, 13, 17], op);
         let weights = Weights::initial(&network, Seed::new(number));
         let deployment = Deployment::undeployed(&network, &weights, &bands).unwrap();
         let mut stream = Seed::new(number).stream();
         // The two large values cancel exactly; which of the small ones get lost on the way depends on the order.
-        let mut counts: Vec<f32> = (0..126).map(|_| stream.normal() as f32).collect();
-        for plane in counts.chunks_exact_mut(63) {
+        let mut counts: Vec<f32> = (0..442).map(|_| stream.normal() as f32).collect();
+        for plane in counts.chunks_exact_mut(221) {
             plane[0] = 1e20;
             plane[1] = -1e20;
             stream.shuffle(plane);
