@@ -50,14 +50,18 @@ struct DataFile {
 pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     #[expect(clippy::disallowed_methods, reason = "the wall time is reported and reaches no result")]
     let start = Instant::now();
-    let configuration = match &cli.resume {
-        Some(folder) => recorded(folder, cli.configuration.data)?,
+    let earlier = cli.resume.as_deref().map(recorded).transpose()?;
+    let configuration = match &earlier {
+        Some(run) => moved(run, cli.configuration.data),
         None => cli.configuration,
     };
     let vpu = setup::vpu(&configuration)?;
     let (measures, ranking) = setup::ranking(&configuration)?;
     setup::genetic(&configuration)?;
     let dataset = setup::dataset(&configuration)?;
+    if earlier.is_some_and(|run| run.data.fingerprint != dataset.fingerprint) {
+        return Err("--resume: the scenes are not those that the run was started with".into());
+    }
     let space = setup::space(&configuration, &dataset, &vpu)?;
     let settings = setup::evaluation(&configuration, &dataset)?;
     let screen = Screen::new(configuration.generations);
@@ -98,15 +102,19 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The configuration of an interrupted run; `data` is where its scenes lie now, if they moved.
-fn recorded(folder: &Path, data: Option<PathBuf>) -> Result<Configuration, Box<dyn Error>> {
+/// What an interrupted run was started with.
+fn recorded(folder: &Path) -> Result<RunFile, Box<dyn Error>> {
     let path = folder.join("run.json");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| format!("--resume: {} cannot be read: {error}", path.display()))?;
-    let file: RunFile = serde_json::from_str(&text)
-        .map_err(|error| format!("--resume: {} describes no run: {error}", path.display()))?;
-    let data = data.or(file.configuration.data);
-    Ok(Configuration { data, ..file.configuration })
+    Ok(serde_json::from_str(&text)
+        .map_err(|error| format!("--resume: {} describes no run: {error}", path.display()))?)
+}
+
+/// The configuration of an interrupted run; `data` is where its scenes lie now, if they moved.
+fn moved(run: &RunFile, data: Option<PathBuf>) -> Configuration {
+    let data = data.or_else(|| run.configuration.data.clone());
+    Configuration { data, ..run.configuration.clone() }
 }
 
 /// Puts the flag that gave a folder before what is wrong with it.

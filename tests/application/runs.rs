@@ -1,5 +1,6 @@
 //! What a search leaves, and that it is the same however it came about.
 
+use crate::bad_input::complains;
 use crate::support::{
     Answer, example, fields, succeed, text, timeless, timeless_journal, words, write_dataset,
 };
@@ -122,4 +123,14 @@ fn a_run_leaves_what_the_summary_promises() {
     );
     assert_eq!(described["data"]["fingerprint"].as_str().map(str::len), Some(64));
     assert_eq!(timeless(&run.join("best.json"))["code"], best["code"]);
+
+    // Scenes that have moved are the same scenes; others are refused.
+    let moved = place.path().join("moved");
+    fs::rename(&data, &moved).unwrap();
+    let line = format!("--resume {} --data {}", run.display(), moved.display());
+    succeed("vessel_search", &words(&line));
+    assert_eq!(timeless(&run.join("summary.json")), summary);
+    let mask = fs::read(moved.join("scenes/val_mask.png")).unwrap();
+    fs::write(moved.join("scenes/train_mask.png"), mask).unwrap();
+    complains("vessel_search", &words(&line), &["--resume: the scenes are not those"]);
 }
