@@ -97,7 +97,7 @@ pub(crate) struct Configuration {
     pub(crate) population: usize,
 
     /// Generations; the first population counts as generation 1.
-    #[arg(long, default_value_t = 3, value_parser = at_least::<1>, value_name = "N", help_heading = "Search")]
+    #[arg(long, default_value_t = 2, value_parser = at_least::<1>, value_name = "N", help_heading = "Search")]
     pub(crate) generations: usize,
 
     /// Best candidates that live on into the next generation; they are not measured again.
