@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example training_step -- --network reference --size 128 --json`.
 #![expect(clippy::print_stdout, reason = "an example reports to a person")]
+#![expect(clippy::disallowed_methods, reason = "the clock is what this example is about")]
 
 mod reference;
 
@@ -15,6 +16,7 @@ use clap::Parser;
 use serde::Serialize;
 use std::error::Error;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::time::Instant;
 
 /// Times training steps and forward passes of one network; medians, in milliseconds.
@@ -38,6 +40,9 @@ struct Options {
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
+    /// Write the network as JSON to this file, and time nothing.
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
 }
 
 /// What is printed.
@@ -60,6 +65,9 @@ struct Report {
 fn main() -> Result<(), Box<dyn Error>> {
     let options = Options::parse();
     let network = network(&options)?;
+    if let Some(file) = &options.write {
+        return Ok(std::fs::write(file, network.to_json())?);
+    }
     let weights = Weights::initial(&network, Seed::new(1));
     let report = Report {
         forward_ms: forward(&options, &network, &weights)?,
