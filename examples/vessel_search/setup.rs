@@ -141,11 +141,12 @@ pub(crate) fn evaluation(
     configuration: &Configuration,
     dataset: &Dataset,
 ) -> Result<EvaluationSettings, Box<dyn Error>> {
+    let recipe = TrainSettings::fp32(configuration.epochs);
     let training = TrainSettings {
         batch: configuration.batch,
         learning_rate: configuration.learning_rate,
-        loss: Loss { dice: 1.0, ignore: dataset.ignore, ..Loss::default() },
-        ..TrainSettings::fp32(configuration.epochs)
+        loss: Loss { ignore: dataset.ignore, ..recipe.loss.clone() },
+        ..recipe
     };
     let epochs = configuration.finetune_epochs;
     let alignment = (epochs > 0).then(|| TrainSettings {
