@@ -9,12 +9,13 @@ mod reference;
 use boresight::core::{Context, Fit, Observer, SearchSpace, Seed, TrainEvent, Trainer};
 use boresight::ir::{InputForm, Network, Weights, fold_batch_norm};
 use boresight::numerics::NumericProfile;
-use boresight::plan::{Mode, Plan, Store};
+use boresight::plan::{Mode, Plan, Store, Team};
 use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace, supports_everything};
 use boresight::train::{Examples, SegmentationTrainer, TrainSettings};
 use clap::Parser;
 use serde::Serialize;
 use std::error::Error;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -34,6 +35,9 @@ struct Options {
     /// Images of one step.
     #[arg(long, default_value_t = 8)]
     batch: usize,
+    /// Threads of a step and of a forward pass.
+    #[arg(long, default_value = "1")]
+    threads: NonZeroUsize,
     /// Timed steps.
     #[arg(long, default_value_t = 10)]
     repeats: usize,
@@ -52,6 +56,7 @@ struct Report {
     parameters: usize,
     size: usize,
     batch: usize,
+    threads: usize,
     /// Forward pass without gradient, running statistics.
     forward_ms: f64,
     /// One step of FP32 training: tiles loaded, forward, loss, backward, clipping, AdamW.
@@ -80,6 +85,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         parameters: network.parameter_count(),
         size: options.size,
         batch: options.batch,
+        threads: options.threads.get(),
         network: options.network.clone(),
     };
     if options.json {
@@ -106,7 +112,7 @@ fn network(options: &Options) -> Result<Network, Box<dyn Error>> {
 
 fn forward(options: &Options, network: &Network, weights: &Weights) -> Result<f64, Box<dyn Error>> {
     let plan = Plan::inference(network, options.batch, Store::F32)?;
-    let mut memory = plan.workspace();
+    let mut memory = plan.workspace_on(&Team::new(options.threads));
     let images: Vec<f32> = noise(plan.input_planes().len()).collect();
     let mut times = Vec::new();
     for _ in 0..options.repeats + 2 {
@@ -133,6 +139,7 @@ fn steps(
         profile,
         input: InputForm::Normalised,
         start,
+        threads: options.threads,
         validation: None,
     };
     let mut clock = Clock { last: Instant::now(), times: Vec::new() };

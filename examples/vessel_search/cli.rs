@@ -18,7 +18,7 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) configuration: Configuration,
 
-    /// Candidates that are trained at once, one thread each; the result does not depend on it.
+    /// Candidates that are trained at once, one thread each; the winner is trained on by all. No result depends on it.
     #[arg(
         long,
         default_value_t = default_workers(),

@@ -6,7 +6,7 @@ use crate::screen::{Screen, Watcher};
 use crate::{outcome, setup};
 use boresight::core::{Direction, Objective, Trial};
 use boresight::data::Dataset;
-use boresight::eval::{BandStatistics, EvaluationSettings, Finalist, SegmentationEvaluator};
+use boresight::eval::{BandStatistics, EvaluationSettings, FinalTraining, Finalist, SegmentationEvaluator};
 use boresight::evolve::{Ranking, pareto};
 use boresight::search::{Journal, RunFolder, Search, Settings};
 use boresight::space::{UnetGenotype, UnetSpace};
@@ -91,7 +91,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     }
     session.announce(planned, cli.workers);
     let found = session.search(cli.workers, cli.resume.is_some()).and_then(|trials| {
-        let winner = session.finish(&trials)?;
+        let winner = session.finish(&trials, cli.workers)?;
         Ok((trials, winner))
     });
     screen.clear();
@@ -259,7 +259,7 @@ impl Session<'_> {
     }
 
     /// Trains the best trial on, aligns it again and scores it; `None` when no trial was measured.
-    fn finish(&self, trials: &Trials) -> Result<Option<Winner>, Box<dyn Error>> {
+    fn finish(&self, trials: &Trials, threads: NonZeroUsize) -> Result<Option<Winner>, Box<dyn Error>> {
         use boresight::core::SearchSpace;
         let Some(trial) = self.winner(trials) else { return Ok(None) };
         let epochs = self.configuration.final_epochs;
@@ -267,9 +267,10 @@ impl Session<'_> {
         self.screen.say(&format!("Winner: trial {}; {more}scoring on the test split", trial.id.0));
         let further = (epochs > 0).then(|| TrainSettings { epochs, ..self.settings.training.clone() });
         let network = self.space.decode(&trial.proposal.genotype)?;
-        let seed = setup::seed(self.configuration);
+        let training =
+            FinalTraining { run: setup::seed(self.configuration), further: further.as_ref(), threads };
         let weights = self.folder.file("weights");
-        let finalist = self.evaluator.finish(&network, trial.id, &weights, seed, further.as_ref())?;
+        let finalist = self.evaluator.finish(&network, trial.id, &weights, training)?;
         Ok(Some(Winner { trial: trial.clone(), finalist }))
     }
 }

@@ -13,6 +13,7 @@ use boresight_numerics::NumericProfile;
 use boresight_train::{SegmentationTrainer, TrainSettings, to_safetensors};
 use std::collections::BTreeMap;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +52,13 @@ impl<C: fmt::Debug> fmt::Debug for SegmentationEvaluator<'_, C> {
             .field("measures", &self.measures)
             .finish_non_exhaustive()
     }
+}
+
+/// A training to be done, and on how many threads.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Work<'run> {
+    pub(crate) context: &'run Context,
+    pub(crate) threads: NonZeroUsize,
 }
 
 /// A trained candidate in its two forms.
@@ -135,10 +143,10 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         network: &Network,
         settings: &TrainSettings,
         start: Option<&Weights>,
-        context: &Context,
+        work: Work<'_>,
     ) -> Result<Fit<Weights>, Error> {
         let profile = NumericProfile::f32();
-        self.fit(network, settings, &profile, InputForm::Normalised, start, (Phase::Training, context))
+        self.fit(network, settings, &profile, InputForm::Normalised, start, (Phase::Training, work))
     }
 
     /// Folds the network and fine-tunes it under the device's numerics, where the settings ask for it.
@@ -146,15 +154,16 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         &self,
         network: &Network,
         fp32: Weights,
-        context: &Context,
+        work: Work<'_>,
     ) -> Result<Fit<Candidate>, Error> {
         let (folded, masters) = fold_batch_norm(network, &fp32)?;
         let fit = match &self.settings.alignment {
             None => Fit::Trained(masters),
             Some(settings) => {
                 let (profile, input) = (&self.settings.profile, self.settings.input);
-                let context = Context { seed: context.seed.derive("alignment", 0), ..context.clone() };
-                self.fit(&folded, settings, profile, input, Some(&masters), (Phase::Alignment, &context))?
+                let seed = work.context.seed.derive("alignment", 0);
+                let work = Work { context: &Context { seed, ..work.context.clone() }, ..work };
+                self.fit(&folded, settings, profile, input, Some(&masters), (Phase::Alignment, work))?
             }
         };
         Ok(match fit {
@@ -171,7 +180,7 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         profile: &NumericProfile,
         input: InputForm,
         start: Option<&Weights>,
-        (phase, context): (Phase, &Context),
+        (phase, Work { context, threads }): (Phase, Work<'_>),
     ) -> Result<Fit<Weights>, Error> {
         let (tile, count) = (self.settings.tile, self.settings.samples_per_epoch);
         let examples = SceneTiles::new(&self.dataset.train, tile, count, &self.settings.sampler)?;
@@ -185,6 +194,7 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
             profile,
             input,
             start,
+            threads,
             validation: None,
         };
         let mut observer = |event: &TrainEvent| (self.progress)(context.trial, phase, event);
@@ -266,8 +276,10 @@ where
                 return Ok(Outcome::Infeasible { violations: vec![violation], reason: refusal.to_string() });
             }
         };
-        let fit = match self.train(network, &self.settings.training, None, context)? {
-            Fit::Trained(weights) => self.align(network, weights, context)?,
+        // Other candidates are trained beside this one.
+        let work = Work { context, threads: NonZeroUsize::MIN };
+        let fit = match self.train(network, &self.settings.training, None, work)? {
+            Fit::Trained(weights) => self.align(network, weights, work)?,
             Fit::Diverged { reason } => Fit::Diverged { reason },
             Fit::Interrupted => Fit::Interrupted,
         };

@@ -1,13 +1,25 @@
 //! What happens to the winner of a search.
 
-use crate::evaluator::{Candidate, final_seed};
+use crate::evaluator::{Candidate, Work, final_seed};
 use crate::{Error, Score, SegmentationEvaluator};
 use boresight_core::{Context, Cost, CostModel, Fidelity, Fit, Seed, TrialId};
 use boresight_deploy::Deployment;
 use boresight_ir::{Network, fold_batch_norm};
 use boresight_train::{TrainSettings, read_weights};
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::path::Path;
+
+/// What happens to a winner before it is scored.
+#[derive(Clone, Copy, Debug)]
+pub struct FinalTraining<'run> {
+    /// The seed of the run.
+    pub run: Seed,
+    /// Trains the winner on, then aligns it again; `None` leaves its weights as they are.
+    pub further: Option<&'run TrainSettings>,
+    /// Threads of that training, which is alone; they change no result.
+    pub threads: NonZeroUsize,
+}
 
 /// Scores of the three forms of a network.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,8 +58,8 @@ where
     C: CostModel<Network>,
     C::Error: fmt::Display,
 {
-    /// Takes up the weights that `trial` left in `folder`, trains them on for `further` (then aligns them again),
-    /// and scores them on both splits.
+    /// Takes up the weights that `trial` left in `folder`, trains them on as `training` says, and scores them on both
+    /// splits.
     ///
     /// # Errors
     /// When a file is missing or damaged, training diverges or is interrupted.
@@ -56,8 +68,7 @@ where
         network: &Network,
         trial: TrialId,
         folder: &Path,
-        run: Seed,
-        further: Option<&TrainSettings>,
+        training: FinalTraining<'_>,
     ) -> Result<Finalist, Error> {
         let cost = self
             .cost_model()
@@ -65,16 +76,18 @@ where
             .map_err(|refusal| Error::Refused { reason: refusal.to_string() })?;
         let [fp32, aligned] = Self::weights_of(folder, trial);
         let fp32 = read_weights(&fp32, network)?;
-        let candidate = match further {
+        let candidate = match training.further {
             None => {
                 let (folded, _) = fold_batch_norm(network, &fp32)?;
                 let aligned = read_weights(&aligned, &folded)?;
                 Candidate { fp32, aligned, folded }
             }
             Some(settings) => {
-                let context = Context { seed: final_seed(run, trial), fidelity: Fidelity::FULL, trial };
-                let fp32 = trained(self.train(network, settings, Some(&fp32), &context)?)?;
-                trained(self.align(network, fp32, &context)?)?
+                let context =
+                    Context { seed: final_seed(training.run, trial), fidelity: Fidelity::FULL, trial };
+                let work = Work { context: &context, threads: training.threads };
+                let fp32 = trained(self.train(network, settings, Some(&fp32), work)?)?;
+                trained(self.align(network, fp32, work)?)?
             }
         };
         let deployments = self.deployments(network, &candidate)?;

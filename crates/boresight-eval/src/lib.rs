@@ -12,7 +12,7 @@ mod tiles;
 pub use artifact::{Artifact, BandStatistics};
 pub use error::Error;
 pub use evaluator::{Phase, Progress, SegmentationEvaluator};
-pub use finalist::{Finalist, Stages};
+pub use finalist::{FinalTraining, Finalist, Stages};
 pub use measure::Measure;
 pub use scoring::{Score, confusion, predict};
 pub use settings::EvaluationSettings;

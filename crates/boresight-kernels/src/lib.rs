@@ -2,6 +2,7 @@
 #![allow(clippy::inline_always, reason = "kernel bodies must take on the instruction set of their caller")]
 
 mod activation;
+mod buffer;
 mod channels;
 mod conv;
 mod dispatch;
@@ -14,10 +15,12 @@ mod planes;
 mod pool;
 mod resize;
 mod rows;
+mod team;
 #[cfg(test)]
 mod testing;
 
 pub use activation::{Activation, activate, activate_grad};
+pub use buffer::Buffer;
 pub use channels::{
     add, add_assign, channel_scale, channel_scale_grad, copy_channels, dropout, dropout_grad,
 };
@@ -31,3 +34,4 @@ pub use optimizer::{AdamW, adamw_step, clip_norm, squared_norm};
 pub use planes::{Planes, Store, Write};
 pub use pool::{avg_pool, avg_pool_grad, global_avg_pool, global_avg_pool_grad, max_pool, max_pool_grad};
 pub use resize::{upsample_bilinear, upsample_bilinear_grad, upsample_nearest, upsample_nearest_grad};
+pub use team::Team;

@@ -4,7 +4,7 @@
 
 use crate::dispatch::{Version, dispatch};
 use crate::rows::Sum;
-use crate::{Error, Planes, math};
+use crate::{Error, Planes, Team, math};
 use std::ops::Range;
 
 /// A weighted sum of cross-entropy, soft Dice and focal loss over the softmax of the logits.
@@ -55,13 +55,15 @@ impl Default for Loss {
 const CLASSES: usize = 256;
 /// Pixels that are worked on together.
 const PIXELS: usize = 64;
+/// Chunks of images at most, each with sums of its own.
+const CHUNKS: usize = 8;
 /// Stands for the label of a pixel that does not count.
 const NONE: u32 = u32::MAX;
 
 /// The loss of `logits` `[batch, classes, height, width]` against `labels` `[batch, height, width]`; its gradient
 /// with respect to the logits overwrites `grad_logits`.
 ///
-/// Pixels are summed in binary64 in a fixed order. Logits that are NaN or +infinity at counted pixels make the loss NaN.
+/// Pixels are summed in binary64 in an order that no number of threads changes. Logits that are NaN or +infinity at counted pixels make the loss NaN.
 ///
 /// # Errors
 /// When a label is neither a class nor the ignore value, there are fewer than 2 or more than 256 classes, or the class
@@ -70,6 +72,7 @@ const NONE: u32 = u32::MAX;
 /// # Panics
 /// When a slice's length does not fit `planes`.
 pub fn loss_and_gradient(
+    team: &Team,
     loss: &Loss,
     planes: Planes,
     logits: &[f32],
@@ -89,15 +92,28 @@ pub fn loss_and_gradient(
         counts.iter().zip(&weights).map(|(&count, &weight)| count as f64 * f64::from(weight)).sum();
     let share = if total > 0.0 { 1.0 / total } else { 0.0 };
     let task = Task { loss, planes, labels, weights: &weights };
-    let sums = softmax(Version::best(), task, logits, grad_logits);
-    let mut value = sums.cross_entropy.total() * share * f64::from(loss.cross_entropy);
-    value += sums.focal.total() * share * f64::from(loss.focal);
+    let step = (task.chunk() * planes.channels * planes.plane()).max(1);
+    let version = Version::best();
+    let mut sums = [[0.0; 2]; CHUNKS];
+    let maps = logits.chunks(step).zip(grad_logits.chunks_mut(step));
+    team.each(task.chunks().zip(maps).zip(&mut sums), |((task, (logits, shares)), sums)| {
+        *sums = softmax(version, task, logits, shares);
+    });
+    let [entropy, focal] = in_order(sums);
+    let mut value = entropy * share * f64::from(loss.cross_entropy) + focal * share * f64::from(loss.focal);
     let mut slopes = Slopes::ZERO;
     if loss.dice.abs() > 0.0 {
-        value += f64::from(loss.dice) * dice(task, &counts, grad_logits, &mut slopes);
+        value += f64::from(loss.dice) * dice(team, task, &counts, grad_logits, &mut slopes);
     }
-    gradient(Version::best(), task, share, &slopes, grad_logits);
+    team.each(task.chunks().zip(grad_logits.chunks_mut(step)), |(task, map)| {
+        gradient(version, task, share, &slopes, map);
+    });
     Ok(value)
+}
+
+/// Sums over the chunks, one after the other.
+fn in_order(sums: [[f64; 2]; CHUNKS]) -> [f64; 2] {
+    sums.into_iter().fold([0.0; 2], |total, sums| [total[0] + sums[0], total[1] + sums[1]])
 }
 
 /// The weight of every class.
@@ -147,6 +163,21 @@ struct Task<'a> {
 }
 
 impl Task<'_> {
+    /// Images of a chunk.
+    fn chunk(self) -> usize {
+        self.planes.batch.div_ceil(CHUNKS)
+    }
+
+    /// The task for each chunk of images.
+    fn chunks(self) -> impl Iterator<Item = Self> {
+        let Task { loss, planes, labels, weights } = self;
+        let plane = planes.plane().max(1);
+        labels.chunks((self.chunk() * plane).max(1)).map(move |labels| {
+            let planes = Planes { batch: labels.len() / plane, ..planes };
+            Task { loss, planes, labels, weights }
+        })
+    }
+
     /// Blocks of at most [`PIXELS`] pixels as (image, pixels of its plane).
     #[inline(always)]
     fn blocks(self) -> impl Iterator<Item = (usize, Range<usize>)> {
@@ -201,16 +232,11 @@ fn load(values: &[f32]) -> Row {
     row
 }
 
-/// Sums over pixels before division by the sum of weights.
-struct Sums {
-    cross_entropy: Sum,
-    focal: Sum,
-}
-
 dispatch! {
-    /// Writes the softmax of `logits` to `shares` and sums the pixelwise losses.
-    fn softmax(task: Task<'_>, logits: &[f32], shares: &mut [f32]) -> Sums {
-        let mut sums = Sums { cross_entropy: Sum::ZERO, focal: Sum::ZERO };
+    /// Writes the softmax of `logits` to `shares`; returns the sums of cross-entropy and focal loss over pixels, before
+    /// division by the sum of weights.
+    fn softmax(task: Task<'_>, logits: &[f32], shares: &mut [f32]) -> [f64; 2] {
+        let (mut cross_entropy, mut focal) = (Sum::ZERO, Sum::ZERO);
         for (image, pixels) in task.blocks() {
             let targets = task.targets(image, &pixels);
             let mut pixel = exponentials(task, image, &pixels, &targets, logits, shares);
@@ -224,13 +250,13 @@ dispatch! {
                 missing[at] = share;
                 pixel.sum[at] = rate;
             }
-            sums.cross_entropy.add(&entropy[..pixels.len()], |x| x);
+            cross_entropy.add(&entropy[..pixels.len()], |x| x);
             if task.has_focal() {
                 for at in 0..PIXELS {
                     let product = entropy[at] * focus(missing[at], task.loss.gamma);
                     entropy[at] = if targets[at] == NONE { 0.0 } else { product };
                 }
-                sums.focal.add(&entropy[..pixels.len()], |x| x);
+                focal.add(&entropy[..pixels.len()], |x| x);
             }
             for (class, _) in task.classes() {
                 let shares = &mut shares[task.range(image, class, &pixels)];
@@ -239,7 +265,7 @@ dispatch! {
                 }
             }
         }
-        sums
+        [cross_entropy.total(), focal.total()]
     }
 }
 
@@ -319,12 +345,17 @@ impl Slopes {
 
 /// The soft Dice loss of the shares, without its weight; fills `slopes` with its weighted derivatives.
 #[expect(clippy::cast_possible_truncation, reason = "rounds to f32 once")]
-fn dice(task: Task<'_>, counts: &[u64; CLASSES], shares: &[f32], slopes: &mut Slopes) -> f64 {
+fn dice(team: &Team, task: Task<'_>, counts: &[u64; CLASSES], shares: &[f32], slopes: &mut Slopes) -> f64 {
+    let step = (task.chunk() * task.planes.channels * task.planes.plane()).max(1);
     let foreground = (task.planes.channels - 1) as f64;
     let smooth = f64::from(task.loss.smooth);
     let mut loss = 0.0;
     for (class, name) in task.classes().skip(1) {
-        let (intersection, mass) = class_sums(Version::best(), task, class, name, shares);
+        let (version, mut sums) = (Version::best(), [[0.0; 2]; CHUNKS]);
+        team.each(task.chunks().zip(shares.chunks(step)).zip(&mut sums), |((task, shares), sums)| {
+            *sums = class_sums(version, task, class, name, shares);
+        });
+        let [intersection, mass] = in_order(sums);
         let denominator = mass + counts[class] as f64 + smooth;
         // Written so that NaN is not taken for an absent class.
         if denominator <= 0.0 {
@@ -341,7 +372,7 @@ fn dice(task: Task<'_>, counts: &[u64; CLASSES], shares: &[f32], slopes: &mut Sl
 
 dispatch! {
     /// Sums of a class's share over its own pixels and over all counted pixels.
-    fn class_sums(task: Task<'_>, class: usize, name: u32, shares: &[f32]) -> (f64, f64) {
+    fn class_sums(task: Task<'_>, class: usize, name: u32, shares: &[f32]) -> [f64; 2] {
         let (mut own, mut all) = (Sum::ZERO, Sum::ZERO);
         for (image, pixels) in task.blocks() {
             let targets = task.targets(image, &pixels);
@@ -354,7 +385,7 @@ dispatch! {
             own.add(&hits[..pixels.len()], |x| x);
             all.add(&counted[..pixels.len()], |x| x);
         }
-        (own.total(), all.total())
+        [own.total(), all.total()]
     }
 }
 

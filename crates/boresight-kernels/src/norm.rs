@@ -3,9 +3,10 @@
 #![expect(clippy::inline_always, reason = "the loops must take on their caller's instruction set")]
 
 use crate::activation::{Activation, Function, with_function};
+use crate::buffer::Shared;
 use crate::dispatch::{Version, dispatch};
 use crate::rows::{PairSums, map, pass, pass_pairs};
-use crate::{Planes, Store, Write};
+use crate::{Planes, Store, Team, Write};
 use std::ops::Range;
 
 /// Where each image keeps the plane of one channel.
@@ -87,6 +88,7 @@ fn check(planes: Planes, maps: [usize; 2], vectors: [usize; 4]) {
 /// # Panics
 /// When a slice's length does not fit `planes`.
 pub fn batch_norm_train(
+    team: &Team,
     planes: Planes,
     x: &[f32],
     gamma: &[f32],
@@ -98,18 +100,24 @@ pub fn batch_norm_train(
     variance: &mut [f32],
 ) {
     check(planes, [x.len(), y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
-    train(Version::best(), planes, x, gamma, beta, epsilon, activation, y, mean, variance);
+    let (version, y, share) = (Version::best(), Shared::new(y), team.share(planes.channels));
+    let statistics = mean.chunks_mut(share).zip(variance.chunks_mut(share)).enumerate();
+    team.each(statistics, |(part, (mean, variance))| {
+        let first = part * share;
+        train(version, planes, first, x, gamma, beta, epsilon, activation, y, mean, variance);
+    });
 }
 
 dispatch! {
+    /// The channels from `first` on; `mean` and `variance` are theirs alone.
     fn train(
-        planes: Planes, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32, activation: Activation,
-        y: &mut [f32], mean: &mut [f32], variance: &mut [f32],
+        planes: Planes, first: usize, x: &[f32], gamma: &[f32], beta: &[f32], epsilon: f32,
+        activation: Activation, y: Shared<'_>, mean: &mut [f32], variance: &mut [f32],
     ) {
-        for channel in 0..planes.channels {
+        for (channel, (mean, variance)) in (first..).zip(mean.iter_mut().zip(variance)) {
             let (channel_mean, channel_variance) = moments(planes, channel, x);
-            (mean[channel], variance[channel]) = (narrow(channel_mean), narrow(channel_variance));
-            let affine = Affine::new(mean[channel], variance[channel], epsilon, gamma[channel], beta[channel]);
+            (*mean, *variance) = (narrow(channel_mean), narrow(channel_variance));
+            let affine = Affine::new(*mean, *variance, epsilon, gamma[channel], beta[channel]);
             normalise(planes, channel, x, affine, activation, y);
         }
     }
@@ -121,6 +129,7 @@ dispatch! {
 /// # Panics
 /// When a slice's length does not fit `planes`.
 pub fn batch_norm_eval(
+    team: &Team,
     planes: Planes,
     x: &[f32],
     gamma: &[f32],
@@ -132,15 +141,24 @@ pub fn batch_norm_eval(
     y: &mut [f32],
 ) {
     check(planes, [x.len(), y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
-    eval(Version::best(), planes, x, gamma, beta, mean, variance, epsilon, activation, y);
+    let (version, y) = (Version::best(), Shared::new(y));
+    team.each(channel_parts(team, planes), |channels| {
+        eval(version, planes, channels, x, gamma, beta, mean, variance, epsilon, activation, y);
+    });
+}
+
+/// The channels, divided among the threads of a team.
+fn channel_parts(team: &Team, planes: Planes) -> impl Iterator<Item = Range<usize>> {
+    let share = team.share(planes.channels);
+    (0..planes.channels).step_by(share).map(move |first| first..planes.channels.min(first + share))
 }
 
 dispatch! {
     fn eval(
-        planes: Planes, x: &[f32], gamma: &[f32], beta: &[f32], mean: &[f32], variance: &[f32], epsilon: f32,
-        activation: Activation, y: &mut [f32],
+        planes: Planes, channels: Range<usize>, x: &[f32], gamma: &[f32], beta: &[f32], mean: &[f32],
+        variance: &[f32], epsilon: f32, activation: Activation, y: Shared<'_>,
     ) {
-        for channel in 0..planes.channels {
+        for channel in channels {
             let affine = Affine::new(mean[channel], variance[channel], epsilon, gamma[channel], beta[channel]);
             normalise(planes, channel, x, affine, activation, y);
         }
@@ -155,10 +173,11 @@ fn normalise(
     x: &[f32],
     affine: Affine,
     activation: Activation,
-    y: &mut [f32],
+    y: Shared<'_>,
 ) {
     for range in channel_planes(planes, channel) {
-        let (x, y) = (&x[range.clone()], &mut y[range]);
+        // SAFETY: each channel is in one part of the task alone, and planes of different channels do not overlap.
+        let (x, y) = (&x[range.clone()], unsafe { y.part(range) });
         with_function!(activation, F => {
             for (y, &x) in y.iter_mut().zip(x) {
                 *y = F::value(affine.apply(x));
@@ -182,6 +201,7 @@ fn narrow(value: f64) -> f32 {
 /// # Panics
 /// When a slice's length does not fit `planes`.
 pub fn batch_norm_grad(
+    team: &Team,
     planes: Planes,
     x: &[f32],
     gamma: &[f32],
@@ -199,8 +219,8 @@ pub fn batch_norm_grad(
     check(planes, [x.len(), grad_y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
     check(planes, [grad_x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
     let statistics = Statistics { mean, variance, epsilon, origin: Origin::Batch };
-    let outputs = Outputs { write, grad_x, grad_gamma, grad_beta };
-    norm_grad(Version::best(), planes, x, gamma, beta, statistics, activation, grad_y, outputs);
+    let outputs = Outputs { write, grad_x: Shared::new(grad_x), grad_gamma, grad_beta };
+    norm_grads(team, planes, x, gamma, beta, statistics, activation, grad_y, outputs);
 }
 
 /// Gradients of [`batch_norm_eval`]: the statistics are constants. Otherwise as [`batch_norm_grad`].
@@ -208,6 +228,7 @@ pub fn batch_norm_grad(
 /// # Panics
 /// When a slice's length does not fit `planes`.
 pub fn batch_norm_eval_grad(
+    team: &Team,
     planes: Planes,
     x: &[f32],
     gamma: &[f32],
@@ -225,8 +246,8 @@ pub fn batch_norm_eval_grad(
     check(planes, [x.len(), grad_y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
     check(planes, [grad_x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
     let statistics = Statistics { mean, variance, epsilon, origin: Origin::Given };
-    let outputs = Outputs { write, grad_x, grad_gamma, grad_beta };
-    norm_grad(Version::best(), planes, x, gamma, beta, statistics, activation, grad_y, outputs);
+    let outputs = Outputs { write, grad_x: Shared::new(grad_x), grad_gamma, grad_beta };
+    norm_grads(team, planes, x, gamma, beta, statistics, activation, grad_y, outputs);
 }
 
 /// Whether the statistics depend on the input.
@@ -246,25 +267,48 @@ struct Statistics<'a> {
 
 struct Outputs<'a> {
     write: Write,
-    grad_x: &'a mut [f32],
+    grad_x: Shared<'a>,
     grad_gamma: &'a mut [f32],
     grad_beta: &'a mut [f32],
 }
 
+/// Divides the channels among the threads.
+fn norm_grads(
+    team: &Team,
+    planes: Planes,
+    x: &[f32],
+    gamma: &[f32],
+    beta: &[f32],
+    statistics: Statistics<'_>,
+    activation: Activation,
+    grad_y: &[f32],
+    outputs: Outputs<'_>,
+) {
+    let (version, share) = (Version::best(), team.share(planes.channels));
+    let Outputs { write, grad_x, grad_gamma, grad_beta } = outputs;
+    let parts = grad_gamma.chunks_mut(share).zip(grad_beta.chunks_mut(share)).enumerate();
+    team.each(parts, |(part, (grad_gamma, grad_beta))| {
+        let outputs = Outputs { write, grad_x, grad_gamma, grad_beta };
+        norm_grad(version, planes, part * share, x, gamma, beta, statistics, activation, grad_y, outputs);
+    });
+}
+
 dispatch! {
+    /// The channels from `first` on; `grad_gamma` and `grad_beta` of the outputs are theirs alone.
     fn norm_grad(
-        planes: Planes, x: &[f32], gamma: &[f32], beta: &[f32], statistics: Statistics<'_>,
+        planes: Planes, first: usize, x: &[f32], gamma: &[f32], beta: &[f32], statistics: Statistics<'_>,
         activation: Activation, grad_y: &[f32], outputs: Outputs<'_>,
     ) {
-        for channel in 0..planes.channels {
+        let totals = outputs.grad_gamma.iter_mut().zip(outputs.grad_beta);
+        for (channel, (grad_gamma, grad_beta)) in (first..).zip(totals) {
             let (mean, variance) = (statistics.mean[channel], statistics.variance[channel]);
             let affine = Affine::new(mean, variance, statistics.epsilon, gamma[channel], beta[channel]);
             with_function!(activation, F => {
                 let keep = F::COSTLY && outputs.write == Write::Set;
-                let kept = keep.then_some(&mut *outputs.grad_x);
+                let kept = keep.then_some(outputs.grad_x);
                 let (sum, product) = channel_sums::<F>(planes, channel, x, affine, grad_y, kept);
-                outputs.grad_beta[channel] = narrow(sum);
-                outputs.grad_gamma[channel] = narrow(product * f64::from(affine.rate));
+                *grad_beta = narrow(sum);
+                *grad_gamma = narrow(product * f64::from(affine.rate));
                 let slope = match statistics.origin {
                     Origin::Batch => {
                         let rate = f64::from(affine.rate);
@@ -310,7 +354,7 @@ fn channel_sums<F: Function>(
     x: &[f32],
     affine: Affine,
     grad_y: &[f32],
-    mut kept: Option<&mut [f32]>,
+    kept: Option<Shared<'_>>,
 ) -> (f64, f64) {
     let mut sums = PairSums::ZERO;
     let mean = f64::from(affine.mean);
@@ -318,8 +362,9 @@ fn channel_sums<F: Function>(
         let x = &x[range.clone()];
         let g = &before_activation::<F>(x, affine, &grad_y[range.clone()])[..x.len()];
         sums.add(x, g, |x, g| (f64::from(g), f64::from(g) * (f64::from(x) - mean)));
-        if let Some(kept) = &mut kept {
-            kept[range].copy_from_slice(g);
+        if let Some(kept) = kept {
+            // SAFETY: as in `normalise`.
+            unsafe { kept.part(range) }.copy_from_slice(g);
         }
     }
     sums.totals()
@@ -343,20 +388,24 @@ fn channel_grad<F: Function>(
     grad_y: &[f32],
     slope: (f32, f32),
     write: Write,
-    grad_x: &mut [f32],
+    grad_x: Shared<'_>,
 ) {
     for range in channel_blocks(planes, channel) {
         let x = &x[range.clone()];
         let g = before_activation::<F>(x, affine, &grad_y[range.clone()]);
-        pass_pairs(write, x, &g, &mut grad_x[range], |x, g| affine.chain(x, g, slope));
+        // SAFETY: as in `normalise`.
+        let grad_x = unsafe { grad_x.part(range) };
+        pass_pairs(write, x, &g, grad_x, |x, g| affine.chain(x, g, slope));
     }
 }
 
 /// As [`channel_grad`], where `grad_x` already holds the gradient before the activation.
 #[inline(always)]
-fn finish(planes: Planes, channel: usize, x: &[f32], affine: Affine, slope: (f32, f32), grad_x: &mut [f32]) {
+fn finish(planes: Planes, channel: usize, x: &[f32], affine: Affine, slope: (f32, f32), grad_x: Shared<'_>) {
     for range in channel_planes(planes, channel) {
-        for (d, &x) in grad_x[range.clone()].iter_mut().zip(&x[range]) {
+        // SAFETY: as in `normalise`.
+        let grad_x = unsafe { grad_x.part(range.clone()) };
+        for (d, &x) in grad_x.iter_mut().zip(&x[range]) {
             *d = affine.chain(x, *d, slope);
         }
     }
@@ -387,6 +436,7 @@ dispatch! {
 /// # Panics
 /// When a slice's length does not fit `planes`.
 pub fn scale_shift_grad(
+    team: &Team,
     planes: Planes,
     x: &[f32],
     scale: &[f32],
@@ -399,24 +449,31 @@ pub fn scale_shift_grad(
     let vectors = [scale.len(), grad_scale.len(), grad_shift.len(), scale.len()];
     check(planes, [x.len(), grad_y.len()], vectors);
     check(planes, [grad_x.len(); 2], vectors);
-    scale_shift_grad_all(Version::best(), planes, x, scale, grad_y, write, grad_x, grad_scale, grad_shift);
+    let (version, grad_x, share) = (Version::best(), Shared::new(grad_x), team.share(planes.channels));
+    let parts = grad_scale.chunks_mut(share).zip(grad_shift.chunks_mut(share)).enumerate();
+    team.each(parts, |(part, (grad_scale, grad_shift))| {
+        let first = part * share;
+        scale_shift_grad_all(version, planes, first, x, scale, grad_y, write, grad_x, grad_scale, grad_shift);
+    });
 }
 
 dispatch! {
+    /// The channels from `first` on; `grad_scale` and `grad_shift` are theirs alone.
     fn scale_shift_grad_all(
-        planes: Planes, x: &[f32], scale: &[f32], grad_y: &[f32], write: Write, grad_x: &mut [f32],
-        grad_scale: &mut [f32], grad_shift: &mut [f32],
+        planes: Planes, first: usize, x: &[f32], scale: &[f32], grad_y: &[f32], write: Write,
+        grad_x: Shared<'_>, grad_scale: &mut [f32], grad_shift: &mut [f32],
     ) {
-        for channel in 0..planes.channels {
+        for (channel, (grad_scale, grad_shift)) in (first..).zip(grad_scale.iter_mut().zip(grad_shift)) {
             let factor = scale[channel];
             let mut sums = PairSums::ZERO;
             for range in channel_planes(planes, channel) {
                 let g = &grad_y[range.clone()];
                 sums.add(&x[range.clone()], g, |x, g| (f64::from(g), f64::from(g) * f64::from(x)));
-                pass(write, g, &mut grad_x[range], |g| g * factor);
+                // SAFETY: as in `normalise`.
+                pass(write, g, unsafe { grad_x.part(range) }, |g| g * factor);
             }
             let (shift, scale) = sums.totals();
-            (grad_shift[channel], grad_scale[channel]) = (narrow(shift), narrow(scale));
+            (*grad_shift, *grad_scale) = (narrow(shift), narrow(scale));
         }
     }
 }

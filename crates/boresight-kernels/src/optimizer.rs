@@ -1,5 +1,6 @@
 //! AdamW and the norm of a gradient, on flat slices.
 
+use crate::Team;
 use crate::dispatch::{Version, dispatch};
 use crate::rows::Sum;
 
@@ -80,6 +81,7 @@ fn power(base: f64, exponent: u64) -> f64 {
 /// # Source
 /// Loshchilov and Hutter, *Decoupled weight decay regularization*, 2019, algorithm 2, in the order of PyTorch's AdamW.
 pub fn adamw_step(
+    team: &Team,
     params: &mut [f32],
     grads: &[f32],
     m: &mut [f32],
@@ -91,7 +93,13 @@ pub fn adamw_step(
     let lengths = [grads.len(), m.len(), v.len(), if decay.is_empty() { params.len() } else { decay.len() }];
     assert_eq!(lengths, [params.len(); 4], "parameters, gradients, moments and decay differ in length");
     assert!(step > 0, "steps count from 1");
-    adamw(Version::best(), params, grads, m, v, Step::new(settings, step), decay);
+    let (version, step, share) = (Version::best(), Step::new(settings, step), team.share(params.len()));
+    let moments = m.chunks_mut(share).zip(v.chunks_mut(share));
+    let parts = params.chunks_mut(share).zip(grads.chunks(share)).zip(moments).enumerate();
+    team.each(parts, |(part, ((params, grads), (m, v)))| {
+        let decay = if decay.is_empty() { decay } else { &decay[part * share..][..params.len()] };
+        adamw(version, params, grads, m, v, step, decay);
+    });
 }
 
 dispatch! {
@@ -173,7 +181,7 @@ mod tests {
             let mut expected = wide(&params);
             let (mut m, mut v) = (vec![0.0; len], vec![0.0; len]);
             for (step, gradient) in (1..).zip(&gradients) {
-                adamw_step(&mut params, gradient, &mut m, &mut v, &settings, step, &decay);
+                adamw_step(&Team::alone(), &mut params, gradient, &mut m, &mut v, &settings, step, &decay);
             }
             plain(&settings, &mut expected, &gradients, &decay);
             assert_close(&params, &expected, 1e-6);
@@ -198,7 +206,7 @@ mod tests {
     fn the_first_step_moves_each_parameter_by_the_learning_rate() {
         let settings = AdamW { weight_decay: 0.0, lr: 0.125, ..AdamW::default() };
         let (mut params, mut m, mut v) = ([1.0, 1.0, 1.0], [0.0; 3], [0.0; 3]);
-        adamw_step(&mut params, &[1e-3, -5.0, 0.0], &mut m, &mut v, &settings, 1, &[]);
+        adamw_step(&Team::alone(), &mut params, &[1e-3, -5.0, 0.0], &mut m, &mut v, &settings, 1, &[]);
         assert_close(&params, &[0.875, 1.125, 1.0], 1e-5);
     }
 
@@ -206,7 +214,7 @@ mod tests {
     fn decay_does_not_pass_through_the_moments() {
         let settings = AdamW { lr: 0.5, weight_decay: 0.5, ..AdamW::default() };
         let (mut params, mut m, mut v) = ([4.0, 4.0], [0.0; 2], [0.0; 2]);
-        adamw_step(&mut params, &[0.0; 2], &mut m, &mut v, &settings, 1, &[1.0, 0.0]);
+        adamw_step(&Team::alone(), &mut params, &[0.0; 2], &mut m, &mut v, &settings, 1, &[1.0, 0.0]);
         assert_eq!(bits(&params), bits(&[3.0, 4.0]));
         assert_eq!(bits(&[m[0], v[0]]), [0, 0]);
     }

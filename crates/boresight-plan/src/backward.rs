@@ -1,16 +1,19 @@
 //! The backward pass.
 
+use crate::part::{Part, by_images};
 use crate::step::{Kind, Norm, Step, TensorId};
 use crate::{Mode, Plan, Workspace};
 use boresight_ir::Resize;
 use boresight_kernels as kernels;
-use boresight_kernels::{Planes, Write};
+use boresight_kernels::{ConvShape, Planes, Team, Write};
+use std::iter::once;
 use std::ops::Range;
 
 impl Plan {
     /// Writes the gradient of all parameters into `gradient`, given that of the logits of the last forward pass.
     ///
     /// `weights` and `images` are those of that pass; `gradient` is `[parameters]`, the front part of the layout.
+    /// One pass forward serves one backward: gradients take the room of values that are no longer read.
     ///
     /// # Panics
     /// When a slice has another length than the plan, or the plan was made by [`Plan::inference`].
@@ -27,20 +30,21 @@ impl Plan {
         let slot = self.tensors[self.output].gradient;
         #[expect(clippy::expect_used, reason = "documented under # Panics")]
         let slot = slot.expect("a plan made for inference has no backward");
-        memory.gradients[slot][..logits_gradient.len()].copy_from_slice(logits_gradient);
+        memory.slots[slot][..logits_gradient.len()].copy_from_slice(logits_gradient);
         memory.written.fill(false);
         for step in self.steps.iter().rev() {
             let Some(slot) = self.tensors[step.output].gradient else { continue };
-            let output = std::mem::take(&mut memory.gradients[slot]);
-            let mut pass = Pass { plan: self, step, weights, images, memory };
-            pass.run(&output[..self.tensors[step.output].planes.len()], gradient);
-            memory.gradients[slot] = output;
+            let output = std::mem::take(&mut memory.slots[slot]);
+            let slope = &output[..self.tensors[step.output].planes.len()];
+            Pass { plan: self, step, weights, images, slope, memory }.run(gradient);
+            memory.slots[slot] = output;
         }
     }
 }
 
 /// A rule of batch normalisation: that of batch statistics or that of running ones.
 type Rule = fn(
+    &Team,
     Planes,
     &[f32],
     &[f32],
@@ -68,26 +72,22 @@ struct Pass<'data> {
     step: &'data Step,
     weights: &'data [f32],
     images: &'data [f32],
+    /// Gradient of the step's result.
+    slope: &'data [f32],
     memory: &'data mut Workspace,
 }
 
 impl Pass<'_> {
-    fn run(&mut self, slope: &[f32], gradient: &mut [f32]) {
+    fn run(&mut self, gradient: &mut [f32]) {
         match &self.step.kind {
-            Kind::Convolve { .. } => self.convolve(slope, gradient),
-            Kind::Normalise(norm) => self.normalise(norm, slope, gradient),
-            Kind::ScaleShift { .. } => self.scale_shift(slope, gradient),
-            Kind::Concat => self.concat(slope),
-            Kind::Add => {
-                for operand in 0..2 {
-                    self.pass_on(operand, |_, write, target| match write {
-                        Write::Set => target.copy_from_slice(slope),
-                        Write::Add => kernels::add_assign(slope, target),
-                    });
-                }
+            Kind::Convolve { shape, weight, bias, border } => {
+                self.weight_gradient(shape, [weight, bias, border], gradient);
+                self.each_part(0);
             }
-            Kind::ChannelScale => self.channel_scale(slope),
-            _ => self.unary(slope),
+            Kind::Normalise(norm) => self.normalise(norm, gradient),
+            Kind::ScaleShift { scale, shift } => self.scale_shift(scale, shift, gradient),
+            Kind::ChannelScale => self.channel_scale(),
+            _ => (0..self.step.inputs.len()).for_each(|operand| self.each_part(operand)),
         }
     }
 
@@ -96,41 +96,84 @@ impl Pass<'_> {
         let tensor = self.step.inputs[operand];
         let Some(slot) = self.plan.tensors[tensor].gradient else { return };
         let mode = self.mark(tensor);
-        let mut target = std::mem::take(&mut self.memory.gradients[slot]);
+        let mut target = std::mem::take(&mut self.memory.slots[slot]);
         write(self, mode, &mut target[..self.plan.tensors[tensor].planes.len()]);
-        self.memory.gradients[slot] = target;
+        self.memory.slots[slot] = target;
     }
 
     fn mark(&mut self, tensor: TensorId) -> Write {
         if std::mem::replace(&mut self.memory.written[tensor], true) { Write::Add } else { Write::Set }
     }
 
-    fn planes(&self, operand: usize) -> Planes {
-        self.plan.tensors[self.step.inputs[operand]].planes
-    }
-
-    fn convolve(&mut self, slope: &[f32], gradient: &mut [f32]) {
-        let Kind::Convolve { shape, weight, bias, border } = &self.step.kind else { return };
-        let (weights, images) = (self.weights, self.images);
-        let Workspace { values, scratch, .. } = &mut *self.memory;
-        let x = self.plan.value(self.step.inputs[0], images, values);
-        let border = &weights[border.clone()];
-        let [grad_weight, grad_bias] = disjoint(gradient, [weight.clone(), bias.clone()]);
-        kernels::conv2d_grad_weight(shape, x, border, slope, grad_weight, grad_bias, scratch);
-        self.pass_on(0, |pass, write, target| {
-            let scratch = &mut pass.memory.scratch;
-            kernels::conv2d_grad_input(shape, slope, &weights[weight.clone()], write, target, scratch);
+    /// Passes the gradient on to an operand, images divided among the threads.
+    fn each_part(&mut self, operand: usize) {
+        self.pass_on(operand, |pass, write, target| {
+            let Pass { plan, step, weights, images, slope, ref mut memory } = *pass;
+            let Workspace { slots, scratch, team, masks, mode, .. } = &mut **memory;
+            let masks = matches!(mode, Mode::Train(_)).then_some(&**masks);
+            let count = plan.input_planes().batch;
+            let whole = Part { plan, step, weights, images, slots, first: 0, count };
+            let team = plan.team_for(step, team);
+            let parts = by_images(whole, team, step.inputs[operand], target);
+            team.each_with(scratch, parts, |scratch, (part, target)| {
+                let slope = &slope[part.range(step.output)];
+                part.backward(operand, slope, masks, write, target, scratch);
+            });
         });
     }
 
-    fn normalise(&mut self, norm: &Norm, slope: &[f32], gradient: &mut [f32]) {
-        let planes = self.planes(0);
-        let (weights, images, plan, step) = (self.weights, self.images, self.plan, self.step);
+    /// Chunks of images have sums of their own, which are added in the order of the chunks.
+    fn weight_gradient(
+        &mut self,
+        shape: &ConvShape,
+        [weight, bias, border]: [&Range<usize>; 3],
+        gradient: &mut [f32],
+    ) {
+        let (plan, step, slope) = (self.plan, self.step, self.slope);
+        let Workspace { slots, partial, scratch, team, .. } = &mut *self.memory;
+        let [grad_weight, grad_bias] = disjoint(gradient, [weight.clone(), bias.clone()]);
+        let batch = shape.input.batch;
+        let whole =
+            Part { plan, step, weights: self.weights, images: self.images, slots, first: 0, count: batch };
+        let (chunk, size) = (chunk(shape), weight.len() + bias.len());
+        let others = (batch.div_ceil(chunk) - 1) * size;
+        let targets = partial[..others].chunks_mut(size).map(|sums| sums.split_at_mut(weight.len()));
+        let targets = once((&mut *grad_weight, &mut *grad_bias)).chain(targets).enumerate();
+        plan.team_for(step, team).each_with(scratch, targets, |scratch, (at, (grad_weight, grad_bias))| {
+            let part = whole.of(at * chunk..batch.min((at + 1) * chunk));
+            let (shape, slope) =
+                (ConvShape { input: part.operand(0), ..*shape }, &slope[part.range(step.output)]);
+            let border = &part.weights[border.clone()];
+            kernels::conv2d_grad_weight(
+                &shape,
+                part.value(0),
+                border,
+                slope,
+                grad_weight,
+                grad_bias,
+                scratch,
+            );
+        });
+        for sums in partial[..others].chunks(size) {
+            let (weight, bias) = sums.split_at(weight.len());
+            kernels::add_assign(weight, grad_weight);
+            kernels::add_assign(bias, grad_bias);
+        }
+    }
+
+    /// The whole batch of this step.
+    fn whole(&self) -> Part<'_> {
+        let Pass { plan, step, weights, images, .. } = *self;
+        let count = plan.input_planes().batch;
+        Part { plan, step, weights, images, slots: &self.memory.slots, first: 0, count }
+    }
+
+    fn normalise(&mut self, norm: &Norm, gradient: &mut [f32]) {
+        let (weights, slope) = (self.weights, self.slope);
         let [scale, shift] = [&norm.scale, &norm.shift].map(|range| &weights[range.clone()]);
         let [grad_scale, grad_shift] = disjoint(gradient, [norm.scale.clone(), norm.shift.clone()]);
         let (epsilon, activation) = (norm.epsilon, norm.activation);
         self.pass_on(0, |pass, write, target| {
-            let x = plan.value(step.inputs[0], images, &pass.memory.values);
             let (rule, (mean, variance)): (Rule, _) = match pass.memory.mode {
                 Mode::Train(_) => (kernels::batch_norm_grad, norm.batch(&pass.memory.statistics)),
                 Mode::Evaluate => (
@@ -138,113 +181,124 @@ impl Pass<'_> {
                     (&weights[norm.mean.clone()], &weights[norm.variance.clone()]),
                 ),
             };
+            let (whole, team) = (pass.whole(), pass.plan.team_for(pass.step, &pass.memory.team));
+            let (planes, x) = (whole.operand(0), whole.value(0));
             rule(
-                planes, x, scale, shift, mean, variance, epsilon, activation, slope, write, target,
+                team, planes, x, scale, shift, mean, variance, epsilon, activation, slope, write, target,
                 grad_scale, grad_shift,
             );
         });
     }
 
-    fn scale_shift(&mut self, slope: &[f32], gradient: &mut [f32]) {
-        let Kind::ScaleShift { scale, shift } = &self.step.kind else { return };
-        let planes = self.planes(0);
-        let (weights, images, plan, step) = (self.weights, self.images, self.plan, self.step);
+    fn scale_shift(&mut self, scale: &Range<usize>, shift: &Range<usize>, gradient: &mut [f32]) {
+        let slope = self.slope;
         let [grad_scale, grad_shift] = disjoint(gradient, [scale.clone(), shift.clone()]);
-        let scale = &weights[scale.clone()];
+        let scale = &self.weights[scale.clone()];
         self.pass_on(0, |pass, write, target| {
-            let x = plan.value(step.inputs[0], images, &pass.memory.values);
-            kernels::scale_shift_grad(planes, x, scale, slope, write, target, grad_scale, grad_shift);
+            let (whole, team) = (pass.whole(), pass.plan.team_for(pass.step, &pass.memory.team));
+            let (planes, x) = (whole.operand(0), whole.value(0));
+            kernels::scale_shift_grad(team, planes, x, scale, slope, write, target, grad_scale, grad_shift);
         });
     }
 
-    fn concat(&mut self, slope: &[f32]) {
-        let source = self.plan.tensors[self.step.output].planes;
-        let mut at = 0;
-        for operand in 0..self.step.inputs.len() {
-            let planes = self.planes(operand);
-            self.pass_on(operand, |_, write, target| {
-                kernels::copy_channels(source, at, planes.channels, slope, planes, 0, write, target);
-            });
-            at += planes.channels;
-        }
-    }
-
-    fn channel_scale(&mut self, slope: &[f32]) {
-        let planes = self.planes(0);
-        let (images, plan, step) = (self.images, self.plan, self.step);
+    fn channel_scale(&mut self) {
+        let (plan, step, slope) = (self.plan, self.step, self.slope);
         self.pass_on(0, |pass, write_x, grad_x| {
             pass.pass_on(1, |pass, write_factors, grad_factors| {
-                let x = plan.value(step.inputs[0], images, &pass.memory.values);
-                let factors = plan.value(step.inputs[1], images, &pass.memory.values);
-                kernels::channel_scale_grad(
-                    planes,
-                    x,
-                    factors,
-                    slope,
-                    write_x,
-                    grad_x,
-                    write_factors,
-                    grad_factors,
-                );
+                let (whole, team) = (pass.whole(), plan.team_for(step, &pass.memory.team));
+                let factors = by_images(whole, team, step.inputs[1], grad_factors);
+                let parts = by_images(whole, team, step.inputs[0], grad_x).zip(factors);
+                team.each(parts, |((part, grad_x), (_, grad_factors))| {
+                    let (x, factors) = (part.value(0), part.value(1));
+                    let slope = &slope[part.range(step.output)];
+                    kernels::channel_scale_grad(
+                        part.operand(0),
+                        x,
+                        factors,
+                        slope,
+                        write_x,
+                        grad_x,
+                        write_factors,
+                        grad_factors,
+                    );
+                });
             });
         });
     }
+}
 
-    fn unary(&mut self, slope: &[f32]) {
-        let planes = self.planes(0);
-        let (images, plan, step) = (self.images, self.plan, self.step);
-        let target_planes = plan.tensors[step.output].planes;
-        let size = [target_planes.height, target_planes.width];
-        self.pass_on(0, |pass, write, target| {
-            let x = plan.value(step.inputs[0], images, &pass.memory.values);
-            match &step.kind {
-                Kind::Activate(activation) => kernels::activate_grad(*activation, x, slope, write, target),
-                Kind::MaxPool(window) => {
-                    kernels::max_pool_grad(planes, window.kernel, window.stride, x, slope, write, target);
-                }
-                Kind::AvgPool(window) => {
-                    kernels::avg_pool_grad(planes, window.kernel, window.stride, slope, write, target);
-                }
-                Kind::GlobalAvgPool => kernels::global_avg_pool_grad(planes, slope, write, target),
-                Kind::Upsample(Resize::Nearest) => {
-                    kernels::upsample_nearest_grad(planes, size, slope, write, target);
-                }
-                Kind::Upsample(Resize::Bilinear) => {
-                    kernels::upsample_bilinear_grad(planes, size, slope, write, target);
-                }
-                Kind::Slice { start } => {
-                    // Channels outside the slice get no gradient from it.
-                    if write == Write::Set {
-                        target.fill(0.0);
-                    }
-                    let source = target_planes;
-                    kernels::copy_channels(
-                        source,
-                        0,
-                        source.channels,
-                        slope,
-                        planes,
-                        *start,
-                        Write::Add,
-                        target,
-                    );
-                }
-                Kind::Dropout { mask, .. } => match pass.memory.mode {
-                    Mode::Train(_) => {
-                        kernels::dropout_grad(&pass.memory.masks[mask.clone()], slope, write, target);
-                    }
-                    Mode::Evaluate => match write {
-                        Write::Set => target.copy_from_slice(slope),
-                        Write::Add => kernels::add_assign(slope, target),
-                    },
-                },
-                Kind::Convolve { .. }
-                | Kind::Normalise(_)
-                | Kind::ScaleShift { .. }
-                | Kind::Concat
-                | Kind::Add
-                | Kind::ChannelScale => {}
+impl Part<'_> {
+    /// Writes the gradient of an operand of a step in which no image sees another.
+    fn backward(
+        self,
+        operand: usize,
+        slope: &[f32],
+        masks: Option<&[f32]>,
+        write: Write,
+        target: &mut [f32],
+        scratch: &mut Vec<f32>,
+    ) {
+        let (planes, result) = (self.operand(operand), self.result());
+        let size = [result.height, result.width];
+        match &self.step.kind {
+            Kind::Convolve { shape, weight, .. } => {
+                let (shape, weight) = (ConvShape { input: planes, ..*shape }, &self.weights[weight.clone()]);
+                kernels::conv2d_grad_input(&shape, slope, weight, write, target, scratch);
             }
-        });
+            Kind::Activate(activation) => {
+                kernels::activate_grad(*activation, self.value(0), slope, write, target);
+            }
+            Kind::MaxPool(window) => {
+                let x = self.value(0);
+                kernels::max_pool_grad(planes, window.kernel, window.stride, x, slope, write, target);
+            }
+            Kind::AvgPool(window) => {
+                kernels::avg_pool_grad(planes, window.kernel, window.stride, slope, write, target);
+            }
+            Kind::GlobalAvgPool => kernels::global_avg_pool_grad(planes, slope, write, target),
+            Kind::Upsample(Resize::Nearest) => {
+                kernels::upsample_nearest_grad(planes, size, slope, write, target);
+            }
+            Kind::Upsample(Resize::Bilinear) => {
+                kernels::upsample_bilinear_grad(planes, size, slope, write, target);
+            }
+            Kind::Concat => {
+                let before = &self.step.inputs[..operand];
+                let at = before.iter().map(|&tensor| self.planes(tensor).channels).sum();
+                kernels::copy_channels(result, at, planes.channels, slope, planes, 0, write, target);
+            }
+            Kind::Slice { start } => {
+                // Channels outside the slice get no gradient from it.
+                if write == Write::Set {
+                    target.fill(0.0);
+                }
+                let channels = result.channels;
+                kernels::copy_channels(result, 0, channels, slope, planes, *start, Write::Add, target);
+            }
+            Kind::Dropout { mask, .. } => match masks {
+                Some(masks) => {
+                    let mask = &masks[mask.clone()][self.range(self.step.output)];
+                    kernels::dropout_grad(mask, slope, write, target);
+                }
+                None => copy(slope, write, target),
+            },
+            Kind::Add => copy(slope, write, target),
+            // These make several gradients at once.
+            Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::ChannelScale => {}
+        }
     }
+}
+
+fn copy(slope: &[f32], write: Write, target: &mut [f32]) {
+    match write {
+        Write::Set => target.copy_from_slice(slope),
+        Write::Add => kernels::add_assign(slope, target),
+    }
+}
+
+/// Images whose weight gradient is one sum, whatever the number of threads: an eighth of the batch, but so many that
+/// their results have 1024 positions.
+pub(crate) fn chunk(shape: &ConvShape) -> usize {
+    let (batch, plane) = (shape.input.batch, shape.output().plane());
+    batch.div_ceil(8).max(1024_usize.div_ceil(plane)).min(batch)
 }

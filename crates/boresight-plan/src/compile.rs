@@ -1,8 +1,9 @@
 //! From a network to steps and buffers.
 
-use crate::slots::Slots;
+use crate::backward::chunk;
+use crate::place::Purpose;
 use crate::step::{Kind, Norm, Step, Tensor, TensorId};
-use crate::{Error, Mode, Store, Workspace};
+use crate::{Error, Store};
 use boresight_ir::{Conv2d, Layout, Network, Node, NodeId, Op, Role, Shape};
 use boresight_kernels::{Activation, ConvShape, Planes};
 use std::ops::Range;
@@ -16,10 +17,12 @@ pub struct Plan {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) output: TensorId,
     pub(crate) store: Store,
-    pub(crate) value_sizes: Vec<usize>,
-    pub(crate) gradient_sizes: Vec<usize>,
-    statistics: usize,
-    masks: usize,
+    /// Values of each slot, and of the workspace's other buffers.
+    pub(crate) slot_sizes: Vec<usize>,
+    pub(crate) partial: usize,
+    pub(crate) statistics: usize,
+    pub(crate) masks: usize,
+    pub(crate) scratch: usize,
 }
 
 impl Plan {
@@ -29,8 +32,12 @@ impl Plan {
     /// When the network cannot be run, see [`Error`].
     pub fn training(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
         let mut plan = Self::steps_of(network, batch, store)?;
-        plan.place_all_values();
-        plan.place_gradients();
+        plan.place(Purpose::Training);
+        plan.partial = plan
+            .convolutions()
+            .map(|(shape, size)| (batch.div_ceil(chunk(shape)) - 1) * size)
+            .max()
+            .unwrap_or(0);
         Ok(plan)
     }
 
@@ -41,7 +48,7 @@ impl Plan {
     pub fn inference(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
         let mut plan = Self::steps_of(network, batch, store)?;
         plan.masks = 0;
-        plan.place_values_by_lifetime();
+        plan.place(Purpose::Inference);
         Ok(plan)
     }
 
@@ -60,26 +67,6 @@ impl Plan {
         &self.layout
     }
 
-    /// Bytes of a workspace of this plan, kernels' scratch memory not counted.
-    pub fn peak_bytes(&self) -> usize {
-        let slots: usize = self.value_sizes.iter().chain(&self.gradient_sizes).sum();
-        (slots + self.statistics + self.masks) * size_of::<f32>()
-    }
-
-    /// Memory for this plan.
-    pub fn workspace(&self) -> Workspace {
-        let buffers = |sizes: &[usize]| sizes.iter().map(|&len| vec![0.0; len]).collect();
-        Workspace {
-            values: buffers(&self.value_sizes),
-            gradients: buffers(&self.gradient_sizes),
-            statistics: vec![0.0; self.statistics],
-            masks: vec![0.0; self.masks],
-            scratch: Vec::new(),
-            written: vec![false; self.tensors.len()],
-            mode: Mode::Evaluate,
-        }
-    }
-
     fn steps_of(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
         if batch == 0 {
             return Err(Error::EmptyBatch);
@@ -96,85 +83,28 @@ impl Plan {
             .iter()
             .map(|node| Tensor { planes: planes(batch, node.shape), slot: 0, gradient: None })
             .collect();
-        Ok(Self {
+        let mut plan = Self {
             layout: Arc::clone(network.layout()),
             tensors,
             output: network.output().index(),
             store,
-            value_sizes: Vec::new(),
-            gradient_sizes: Vec::new(),
+            slot_sizes: Vec::new(),
+            partial: 0,
             statistics: compiler.statistics,
             masks: compiler.masks,
+            scratch: 0,
             steps: compiler.steps,
+        };
+        plan.scratch = plan.convolutions().map(|(shape, _)| shape.scratch_len()).max().unwrap_or(0);
+        Ok(plan)
+    }
+
+    /// The convolutions with the number of their parameters.
+    fn convolutions(&self) -> impl Iterator<Item = (&ConvShape, usize)> {
+        self.steps.iter().filter_map(|step| match &step.kind {
+            Kind::Convolve { shape, weight, bias, .. } => Some((shape, weight.len() + bias.len())),
+            _ => None,
         })
-    }
-
-    /// Backward reads every value, so every tensor has a buffer of its own.
-    fn place_all_values(&mut self) {
-        for (slot, step) in self.steps.iter().enumerate() {
-            let tensor = &mut self.tensors[step.output];
-            tensor.slot = slot;
-            self.value_sizes.push(tensor.planes.len());
-        }
-    }
-
-    fn place_values_by_lifetime(&mut self) {
-        let mut slots = Slots::default();
-        let last = self.last_uses();
-        for (at, step) in self.steps.iter().enumerate() {
-            self.tensors[step.output].slot = slots.take(self.tensors[step.output].planes.len());
-            let mut released: Vec<TensorId> =
-                step.inputs.iter().copied().filter(|&input| input != 0 && last[input] == at).collect();
-            released.sort_unstable();
-            released.dedup();
-            for tensor in released {
-                slots.release(self.tensors[tensor].slot);
-            }
-        }
-        self.value_sizes = slots.into_sizes();
-    }
-
-    fn last_uses(&self) -> Vec<usize> {
-        let mut last = vec![usize::MAX; self.tensors.len()];
-        for (at, step) in self.steps.iter().enumerate() {
-            for &input in &step.inputs {
-                last[input] = at;
-            }
-        }
-        last
-    }
-
-    /// In the order of backward: a gradient lives from the last reader's step to the maker's step.
-    fn place_gradients(&mut self) {
-        let wanted = self.gradients_wanted();
-        let mut slots = Slots::default();
-        self.tensors[self.output].gradient = Some(slots.take(self.tensors[self.output].planes.len()));
-        for step in self.steps.iter().rev() {
-            // These rules make all their gradients at once.
-            let whole =
-                matches!(step.kind, Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::ChannelScale);
-            for &input in &step.inputs {
-                if (wanted[input] || (whole && wanted[step.output])) && self.tensors[input].gradient.is_none()
-                {
-                    self.tensors[input].gradient = Some(slots.take(self.tensors[input].planes.len()));
-                }
-            }
-            if let Some(slot) = self.tensors[step.output].gradient {
-                slots.release(slot);
-            }
-        }
-        self.gradient_sizes = slots.into_sizes();
-    }
-
-    /// Whether a parameter lies before each tensor.
-    fn gradients_wanted(&self) -> Vec<bool> {
-        let mut wanted = vec![false; self.tensors.len()];
-        for step in &self.steps {
-            let own =
-                matches!(step.kind, Kind::Convolve { .. } | Kind::Normalise(_) | Kind::ScaleShift { .. });
-            wanted[step.output] = own || step.inputs.iter().any(|&input| wanted[input]);
-        }
-        wanted
     }
 }
 

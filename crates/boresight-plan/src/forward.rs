@@ -1,11 +1,12 @@
 //! The forward pass.
 
-use crate::step::{Kind, Norm, Step, TensorId};
+use crate::part::{Part, by_images};
+use crate::step::{Kind, Norm, Step};
 use crate::{Mode, Plan, Store, Workspace};
 use boresight_core::Seed;
 use boresight_ir::Resize;
 use boresight_kernels as kernels;
-use boresight_kernels::Write;
+use boresight_kernels::{ConvShape, Team, Write};
 use boresight_numerics::round_slice_f16;
 
 impl Plan {
@@ -27,12 +28,11 @@ impl Plan {
         memory.mode = mode;
         for step in &self.steps {
             let slot = self.tensors[step.output].slot;
-            let mut output = std::mem::take(&mut memory.values[slot]);
-            let len = self.tensors[step.output].planes.len();
-            self.run(step, weights, images, memory, &mut output[..len]);
-            memory.values[slot] = output;
+            let mut output = std::mem::take(&mut memory.slots[slot]);
+            self.run(step, weights, images, memory, &mut output[..self.tensors[step.output].planes.len()]);
+            memory.slots[slot] = output;
         }
-        &memory.values[self.tensors[self.output].slot][..self.output_planes().len()]
+        &memory.slots[self.tensors[self.output].slot][..self.output_planes().len()]
     }
 
     /// Moves running statistics towards the batch statistics of the last forward pass in [`Mode::Train`]:
@@ -53,42 +53,71 @@ impl Plan {
         }
     }
 
-    /// The value of a tensor.
-    pub(crate) fn value<'data>(
-        &self,
-        tensor: TensorId,
-        images: &'data [f32],
-        values: &'data [Vec<f32>],
-    ) -> &'data [f32] {
-        if tensor == 0 {
-            images
-        } else {
-            &values[self.tensors[tensor].slot][..self.tensors[tensor].planes.len()]
+    fn run(&self, step: &Step, weights: &[f32], images: &[f32], memory: &mut Workspace, output: &mut [f32]) {
+        match &step.kind {
+            Kind::Normalise(norm) => {
+                let Workspace { slots, statistics, mode, team, .. } = memory;
+                let planes = self.tensors[step.inputs[0]].planes;
+                let whole = Part { plan: self, step, weights, images, slots, first: 0, count: planes.batch };
+                norm.forward(self.team_for(step, team), whole, *mode, statistics, output);
+            }
+            Kind::Dropout { rate, name, mask } => {
+                let Mode::Train(seed) = memory.mode else {
+                    return self.run_parts(step, weights, images, memory, output);
+                };
+                let Workspace { slots, masks, team, .. } = memory;
+                let (team, image) = (self.team_for(step, team), self.image_len(step.output));
+                let whole = Part {
+                    plan: self,
+                    step,
+                    weights,
+                    images,
+                    slots,
+                    first: 0,
+                    count: self.input_planes().batch,
+                };
+                let masks = masks[mask.clone()].chunks_mut(image);
+                team.each(masks.zip(output.chunks_mut(image)).enumerate(), |(image, (mask, output))| {
+                    dropout_mask(seed, name, image, *rate, mask);
+                    kernels::dropout(mask, whole.of(image..image + 1).value(0), output);
+                    // 1 / (1 - rate) is no power of two in general, so a stored value is rounded again.
+                    if self.store == Store::F16 {
+                        round_slice_f16(output);
+                    }
+                });
+            }
+            _ => self.run_parts(step, weights, images, memory, output),
         }
     }
 
-    fn run(&self, step: &Step, weights: &[f32], images: &[f32], memory: &mut Workspace, output: &mut [f32]) {
-        let Workspace { values, statistics, masks, scratch, mode, .. } = memory;
-        let input = step.inputs[0];
-        let planes = self.tensors[input].planes;
-        let size = [self.tensors[step.output].planes.height, self.tensors[step.output].planes.width];
-        let store = self.store;
-        let x = self.value(input, images, values);
-        match &step.kind {
+    /// Runs a step in which no image sees another.
+    fn run_parts(
+        &self,
+        step: &Step,
+        weights: &[f32],
+        images: &[f32],
+        memory: &mut Workspace,
+        output: &mut [f32],
+    ) {
+        let (whole, team, scratch) = self.whole(step, weights, images, memory);
+        let parts = by_images(whole, team, step.output, output);
+        team.each_with(scratch, parts, |scratch, (part, output)| part.forward(scratch, output));
+    }
+}
+
+impl Part<'_> {
+    fn forward(self, scratch: &mut Vec<f32>, output: &mut [f32]) {
+        let (x, planes, target) = (self.value(0), self.operand(0), self.result());
+        let (store, size) = (self.plan.store, [target.height, target.width]);
+        match &self.step.kind {
             Kind::Convolve { shape, weight, bias, border } => {
-                let [weight, bias, border] = [weight, bias, border].map(|range| &weights[range.clone()]);
-                kernels::conv2d(shape, x, border, weight, bias, store, output, scratch);
+                let shape = ConvShape { input: planes, ..*shape };
+                let [weight, bias, border] = [weight, bias, border].map(|range| &self.weights[range.clone()]);
+                kernels::conv2d(&shape, x, border, weight, bias, store, output, scratch);
             }
-            Kind::Normalise(norm) => norm.forward(planes, weights, x, *mode, statistics, output),
             Kind::ScaleShift { scale, shift } => {
-                kernels::scale_shift(
-                    planes,
-                    x,
-                    &weights[scale.clone()],
-                    &weights[shift.clone()],
-                    store,
-                    output,
-                );
+                let [scale, shift] = [scale, shift].map(|range| &self.weights[range.clone()]);
+                kernels::scale_shift(planes, x, scale, shift, store, output);
             }
             Kind::Activate(activation) => kernels::activate(*activation, store, x, output),
             Kind::MaxPool(window) => kernels::max_pool(planes, window.kernel, window.stride, x, output),
@@ -98,69 +127,44 @@ impl Plan {
             Kind::GlobalAvgPool => kernels::global_avg_pool(planes, store, x, output),
             Kind::Upsample(Resize::Nearest) => kernels::upsample_nearest(planes, size, x, output),
             Kind::Upsample(Resize::Bilinear) => kernels::upsample_bilinear(planes, size, store, x, output),
-            Kind::Concat => self.concat(step, images, values, output),
-            Kind::Add => kernels::add(x, self.value(step.inputs[1], images, values), store, output),
-            Kind::ChannelScale => {
-                let factors = self.value(step.inputs[1], images, values);
-                kernels::channel_scale(planes, x, factors, store, output);
-            }
+            Kind::Concat => self.concat(output),
+            Kind::Add => kernels::add(x, self.value(1), store, output),
+            Kind::ChannelScale => kernels::channel_scale(planes, x, self.value(1), store, output),
             Kind::Slice { start } => {
-                let target = self.tensors[step.output].planes;
                 kernels::copy_channels(planes, *start, target.channels, x, target, 0, Write::Set, output);
             }
-            Kind::Dropout { rate, name, mask } => match *mode {
-                Mode::Evaluate => output.copy_from_slice(x),
-                Mode::Train(seed) => {
-                    let mask = &mut masks[mask.clone()];
-                    dropout_mask(seed, name, *rate, mask);
-                    kernels::dropout(mask, x, output);
-                    // 1 / (1 - rate) is no power of two in general, so a stored value is rounded again.
-                    if store == Store::F16 {
-                        round_slice_f16(output);
-                    }
-                }
-            },
+            // Without batch statistics, without masks: both have been run where these are.
+            Kind::Normalise(_) | Kind::Dropout { .. } => output.copy_from_slice(x),
         }
     }
 
-    fn concat(&self, step: &Step, images: &[f32], values: &[Vec<f32>], output: &mut [f32]) {
-        let target = self.tensors[step.output].planes;
+    fn concat(self, output: &mut [f32]) {
         let mut at = 0;
-        for &input in &step.inputs {
-            let planes = self.tensors[input].planes;
-            let x = self.value(input, images, values);
-            kernels::copy_channels(planes, 0, planes.channels, x, target, at, Write::Set, output);
+        for operand in 0..self.step.inputs.len() {
+            let (planes, x) = (self.operand(operand), self.value(operand));
+            kernels::copy_channels(planes, 0, planes.channels, x, self.result(), at, Write::Set, output);
             at += planes.channels;
         }
     }
 }
 
 impl Norm {
-    fn forward(
-        &self,
-        planes: kernels::Planes,
-        weights: &[f32],
-        x: &[f32],
-        mode: Mode,
-        statistics: &mut [f32],
-        output: &mut [f32],
-    ) {
+    fn forward(&self, team: &Team, whole: Part<'_>, mode: Mode, statistics: &mut [f32], output: &mut [f32]) {
+        let (weights, planes, x) = (whole.weights, whole.operand(0), whole.value(0));
         let [scale, shift] = [&self.scale, &self.shift].map(|range| &weights[range.clone()]);
-        let channels = scale.len();
+        let (channels, epsilon, activation) = (scale.len(), self.epsilon, self.activation);
         match mode {
             Mode::Train(_) => {
                 let (mean, variance) =
                     statistics[self.statistics..self.statistics + 2 * channels].split_at_mut(channels);
-                let (epsilon, activation) = (self.epsilon, self.activation);
                 kernels::batch_norm_train(
-                    planes, x, scale, shift, epsilon, activation, output, mean, variance,
+                    team, planes, x, scale, shift, epsilon, activation, output, mean, variance,
                 );
             }
             Mode::Evaluate => {
                 let [mean, variance] = [&self.mean, &self.variance].map(|range| &weights[range.clone()]);
-                let (epsilon, activation) = (self.epsilon, self.activation);
                 kernels::batch_norm_eval(
-                    planes, x, scale, shift, mean, variance, epsilon, activation, output,
+                    team, planes, x, scale, shift, mean, variance, epsilon, activation, output,
                 );
             }
         }
@@ -173,9 +177,9 @@ impl Norm {
     }
 }
 
-/// Draws what dropout node `node` multiplies by in a step of [`Mode::Train`] with this seed: 0 with probability
-/// `rate`, in `[0, 1)`, else `1 / (1 - rate)`.
-pub fn dropout_mask(seed: Seed, node: &str, rate: f32, mask: &mut [f32]) {
+/// Draws what dropout node `node` multiplies image `image` of the batch by in a step of [`Mode::Train`] with this seed:
+/// 0 with probability `rate`, in `[0, 1)`, else `1 / (1 - rate)`.
+pub fn dropout_mask(seed: Seed, node: &str, image: usize, rate: f32, mask: &mut [f32]) {
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -183,7 +187,7 @@ pub fn dropout_mask(seed: Seed, node: &str, rate: f32, mask: &mut [f32]) {
     )]
     let threshold = (f64::from(rate) * 4_294_967_296.0) as u64;
     let kept = 1.0 / (1.0 - rate);
-    let mut stream = seed.derive(node, 0).stream();
+    let mut stream = seed.derive(node, image as u64).stream();
     // Two values from each 64 random bits.
     for pair in mask.chunks_mut(2) {
         let bits = stream.bits();

@@ -4,12 +4,14 @@ mod backward;
 mod compile;
 mod error;
 mod forward;
+mod part;
+mod place;
 mod projection;
 mod slots;
 mod step;
 mod workspace;
 
-pub use boresight_kernels::Store;
+pub use boresight_kernels::{Store, Team};
 pub use compile::Plan;
 pub use error::Error;
 pub use forward::dropout_mask;

@@ -1,6 +1,9 @@
 //! The memory that a plan works in.
 
+use crate::Plan;
 use boresight_core::Seed;
+use boresight_kernels::{Buffer, Team};
+use std::num::NonZeroUsize;
 
 /// How a forward pass behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,15 +14,69 @@ pub enum Mode {
     Evaluate,
 }
 
-/// The memory that one plan works in; reused from step to step without an allocation.
-#[derive(Clone, Debug)]
+/// The memory that one plan works in, and the threads that do; reused from step to step without an allocation.
+#[derive(Debug)]
 pub struct Workspace {
-    pub(crate) values: Vec<Vec<f32>>,
-    pub(crate) gradients: Vec<Vec<f32>>,
-    pub(crate) statistics: Vec<f32>,
-    pub(crate) masks: Vec<f32>,
-    pub(crate) scratch: Vec<f32>,
+    pub(crate) team: Team,
+    /// Values and gradients, each in the slot that the plan gave it.
+    pub(crate) slots: Vec<Buffer>,
+    /// Gradients of one convolution's parameters, for each chunk of images but the first.
+    pub(crate) partial: Buffer,
+    pub(crate) statistics: Buffer,
+    pub(crate) masks: Buffer,
+    /// What kernels lay out anew, for each thread.
+    pub(crate) scratch: Vec<Vec<f32>>,
     /// Tensors whose gradient an earlier reader of this backward pass has written.
     pub(crate) written: Vec<bool>,
     pub(crate) mode: Mode,
+}
+
+impl Plan {
+    /// Memory for this plan, on the caller's thread.
+    pub fn workspace(&self) -> Workspace {
+        self.workspace_on(&Team::alone())
+    }
+
+    /// Memory for this plan on the threads of `team`; their number changes no bit of any result.
+    pub fn workspace_on(&self, team: &Team) -> Workspace {
+        Workspace {
+            team: team.clone(),
+            slots: self.slot_sizes.iter().map(|&len| Buffer::new(len)).collect(),
+            partial: Buffer::new(self.partial),
+            statistics: Buffer::new(self.statistics),
+            masks: Buffer::new(self.masks),
+            scratch: (0..team.threads()).map(|_| Vec::with_capacity(self.scratch)).collect(),
+            written: vec![false; self.tensors.len()],
+            mode: Mode::Evaluate,
+        }
+    }
+
+    /// Bytes that a workspace of this plan allocates on one thread: all of them, kernels' scratch counted.
+    pub fn peak_bytes(&self) -> usize {
+        self.peak_bytes_on(NonZeroUsize::MIN)
+    }
+
+    /// As [`Plan::peak_bytes`] for several threads; what the system takes for a thread itself is not counted.
+    pub fn peak_bytes_on(&self, threads: NonZeroUsize) -> usize {
+        let slots: usize = self.slot_sizes.iter().map(|&len| size_of::<Buffer>() + Buffer::bytes(len)).sum();
+        let others: usize = [self.partial, self.statistics, self.masks].map(Buffer::bytes).iter().sum();
+        let scratch = size_of::<Vec<f32>>() + self.scratch * size_of::<f32>();
+        slots + others + threads.get() * scratch + self.tensors.len() * size_of::<bool>()
+    }
+}
+
+/// A clone has the room that the original has, so it does not grow either.
+impl Clone for Workspace {
+    fn clone(&self) -> Self {
+        Self {
+            team: self.team.clone(),
+            slots: self.slots.clone(),
+            partial: self.partial.clone(),
+            statistics: self.statistics.clone(),
+            masks: self.masks.clone(),
+            scratch: self.scratch.iter().map(|scratch| Vec::with_capacity(scratch.capacity())).collect(),
+            written: self.written.clone(),
+            mode: self.mode,
+        }
+    }
 }

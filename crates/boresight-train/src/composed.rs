@@ -196,7 +196,10 @@ impl Pass<'_> {
     fn dropout(&self, node: &Node, rate: f32, x: &Tensor) -> Result<Tensor, Error> {
         let Mode::Train(seed) = self.mode else { return Ok(x.clone()) };
         let mut mask = vec![0.0; x.elem_count()];
-        dropout_mask(seed, &node.name, rate, &mut mask);
+        let image = mask.len() / x.dim(0)?;
+        for (image, mask) in mask.chunks_mut(image).enumerate() {
+            dropout_mask(seed, &node.name, image, rate, mask);
+        }
         let mask = Tensor::from_vec(mask, x.shape(), &Device::Cpu)?.to_dtype(self.composed.dtype)?;
         Ok((x * mask.to_device(&self.composed.device)?)?)
     }

@@ -3,9 +3,10 @@
 use crate::{Error, Examples, TrainSettings, Validation};
 use boresight_core::{Context, Fit, Observer, Seed, TrainEvent, Trainer};
 use boresight_ir::{InputForm, Network, Weights};
-use boresight_kernels::{AdamW, adamw_step, clip_norm, loss_and_gradient};
+use boresight_kernels::{AdamW, Planes, Team, adamw_step, clip_norm, loss_and_gradient};
 use boresight_numerics::NumericProfile;
 use boresight_plan::{Mode, Plan, Projection, Workspace};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 
 /// Trains a network on tiles, in FP32 or under the numerics of a device.
@@ -13,7 +14,7 @@ use std::ops::ControlFlow;
 /// With profile `f32` and normalised input this is plain FP32 training of any network. With a device's profile the
 /// network must be folded ([`boresight_ir::fold_batch_norm`]): before each step the master values are projected
 /// to what the device would hold, every stored activation is rounded, and gradients pass straight through.
-/// Equal seeds give bit-equal weights.
+/// Equal seeds give bit-equal weights, whatever the number of threads.
 #[derive(Clone, Copy)]
 pub struct SegmentationTrainer<'data> {
     /// How to train.
@@ -30,6 +31,8 @@ pub struct SegmentationTrainer<'data> {
     pub input: InputForm,
     /// Master values to start from; `None`: fresh ones, drawn from the context's seed.
     pub start: Option<&'data Weights>,
+    /// Threads that one training uses, the caller's among them.
+    pub threads: NonZeroUsize,
     /// Scores each epoch; the best epoch's weights are kept. `None`: the last epoch's are.
     pub validation: Option<&'data dyn Validation>,
 }
@@ -76,6 +79,7 @@ struct Run<'data> {
     network: &'data Network,
     plan: Plan,
     projection: Projection,
+    team: Team,
     memory: Workspace,
     seed: Seed,
     /// Epochs that the context's fidelity pays for.
@@ -108,12 +112,14 @@ impl<'data> Run<'data> {
     ) -> Self {
         let (input, output) = (plan.input_planes(), plan.output_planes());
         let parameters = network.parameter_count();
+        let team = Team::new(trainer.threads);
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of the epochs")]
         let epochs = ((trainer.settings.epochs as f64 * context.fidelity.share()).ceil() as usize).max(1);
         Self {
             trainer,
             network,
-            memory: plan.workspace(),
+            memory: plan.workspace_on(&team),
+            team,
             plan,
             projection,
             seed: context.seed,
@@ -197,13 +203,13 @@ impl<'data> Run<'data> {
     fn load(&mut self, epoch: usize, step: usize) {
         let seed = self.seed.derive("epoch", epoch as u64);
         let (input, batch) = (self.plan.input_planes(), self.trainer.settings.batch);
+        let (examples, projection) = (self.trainer.examples, &self.projection);
         let images = self.images.chunks_exact_mut(input.channels * input.plane());
         let labels = self.labels.chunks_exact_mut(input.plane());
-        for (at, (counts, labels)) in images.zip(labels).enumerate() {
-            let index = (step * batch + at) % self.trainer.examples.count();
-            self.trainer.examples.fill(seed, index, counts, labels);
-        }
-        self.projection.images(input, &mut self.images);
+        self.team.each(images.zip(labels).enumerate(), |(at, (counts, labels))| {
+            examples.fill(seed, (step * batch + at) % examples.count(), counts, labels);
+            projection.images(Planes { batch: 1, ..input }, counts);
+        });
     }
 
     /// One step on the loaded batch: its loss, or why training has left the finite numbers.
@@ -213,7 +219,8 @@ impl<'data> Run<'data> {
         let mode = Mode::Train(self.seed.derive("dropout", self.steps_done as u64));
         let planes = self.plan.output_planes();
         let logits = self.plan.forward(&self.device, &self.images, mode, &mut self.memory);
-        let loss = loss_and_gradient(&settings.loss, planes, logits, &self.labels, &mut self.slope)?;
+        let loss =
+            loss_and_gradient(&self.team, &settings.loss, planes, logits, &self.labels, &mut self.slope)?;
         if !loss.is_finite() {
             return Ok(Err(format!("the loss became {loss}")));
         }
@@ -231,7 +238,16 @@ impl<'data> Run<'data> {
         self.steps_done += 1;
         let [first, second] = &mut self.moments;
         let parameters = &mut self.weights.values_mut()[..self.gradient.len()];
-        adamw_step(parameters, &self.gradient, first, second, &optimizer, self.steps_done as u64, &[]);
+        adamw_step(
+            &self.team,
+            parameters,
+            &self.gradient,
+            first,
+            second,
+            &optimizer,
+            self.steps_done as u64,
+            &[],
+        );
         self.plan.commit_statistics(&self.memory, settings.momentum, self.weights.values_mut());
         Ok(Ok(loss))
     }

@@ -5,11 +5,13 @@ use boresight_core::{Context, Evaluator, Outcome, Seed, TrialId};
 use boresight_data::{Dataset, Labels};
 use boresight_deploy::Simulator;
 use boresight_eval::{
-    Artifact, BandStatistics, EvaluationSettings, Finalist, SegmentationEvaluator, Stages, predict,
+    Artifact, BandStatistics, EvaluationSettings, FinalTraining, Finalist, SegmentationEvaluator, Stages,
+    predict,
 };
 use boresight_train::{TrainSettings, to_safetensors};
 use boresight_vpu::Vpu;
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::Path;
 
 const TRIAL: TrialId = TrialId(2);
@@ -27,7 +29,18 @@ fn finished(
     folder: &Path,
     further: Option<&TrainSettings>,
 ) -> Finalist {
-    evaluator(dataset, settings).finish(&network(2), TRIAL, folder, Seed::new(1), further).unwrap()
+    finished_on(NonZeroUsize::MIN, dataset, settings, folder, further)
+}
+
+fn finished_on(
+    threads: NonZeroUsize,
+    dataset: &Dataset,
+    settings: &EvaluationSettings,
+    folder: &Path,
+    further: Option<&TrainSettings>,
+) -> Finalist {
+    let training = FinalTraining { run: Seed::new(1), further, threads };
+    evaluator(dataset, settings).finish(&network(2), TRIAL, folder, training).unwrap()
 }
 
 /// Scores of both splits, as bits.
@@ -68,12 +81,15 @@ fn the_winner_scores_on_val_what_its_trial_scored() {
 }
 
 #[test]
-fn training_the_winner_on_is_equal_for_equal_seeds() {
+fn training_the_winner_on_is_equal_for_equal_seeds_and_any_threads() {
     let (dataset, settings) = (dataset(Labels::Vessels), settings(None));
     let folder = tempfile::tempdir().unwrap();
     evaluated(&dataset, &settings, folder.path());
     let further = TrainSettings { epochs: 2, ..settings.training.clone() };
-    let [one, two] = [0, 1].map(|_| finished(&dataset, &settings, folder.path(), Some(&further)));
+    let [one, two] = [1, 3].map(|threads| {
+        let threads = NonZeroUsize::new(threads).unwrap();
+        finished_on(threads, &dataset, &settings, folder.path(), Some(&further))
+    });
     assert_eq!((bits(&one), one.aligned.values()), (bits(&two), two.aligned.values()));
     let before = finished(&dataset, &settings, folder.path(), None);
     assert_ne!(before.aligned.values(), one.aligned.values());

@@ -11,10 +11,10 @@ use crate::{Planes, Store, Write};
 use std::ops::Range;
 
 /// Values of a band that keep it in the second-level cache.
-const BAND_BUDGET: usize = 96 * 1024;
+pub(super) const BAND_BUDGET: usize = 96 * 1024;
 
 /// Room for the widest tile.
-const STAGE: usize = 8 * 3 * 16;
+pub(super) const STAGE: usize = 8 * 3 * 16;
 
 /// A correlation of a feature map with a kernel, group by group.
 pub(super) struct Correlation<'a> {

@@ -21,7 +21,7 @@ const BAND_POSITIONS: usize = 1024;
 const STRETCH: usize = 512;
 
 /// Room for the largest tile of 24 vectors, rounded up to twice sixteen.
-const STAGE: usize = 32 * 16;
+pub(super) const STAGE: usize = 32 * 16;
 
 /// The gradient of the weights of a convolution; overwrites.
 pub(super) struct WeightGradient<'a> {
@@ -56,7 +56,7 @@ struct Slopes {
 
 impl WeightGradient<'_> {
     /// Some rows of one image, or several small images.
-    fn band(&self) -> Band {
+    pub(super) fn band(&self) -> Band {
         let band = Band::fitting(self.grid, self.shape.depth(), BAND_BUDGET);
         let images = (BAND_POSITIONS / band.image).clamp(1, self.shape.input.batch.max(1));
         if band.rows == self.grid.size[0] { Band::new(self.grid, band.rows, images) } else { band }

@@ -4,6 +4,7 @@ mod band;
 mod correlate;
 mod gradient;
 mod lanes;
+mod scratch;
 mod shape;
 #[cfg(test)]
 mod tests;

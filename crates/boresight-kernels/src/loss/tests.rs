@@ -42,7 +42,7 @@ fn plain(loss: &Loss, planes: Planes, logits: &[f64], labels: &[u8]) -> f64 {
 
 fn run(loss: &Loss, planes: Planes, logits: &[f32], labels: &[u8]) -> (f64, Vec<f32>) {
     let mut gradient = vec![f32::NAN; logits.len()];
-    let value = loss_and_gradient(loss, planes, logits, labels, &mut gradient).unwrap();
+    let value = loss_and_gradient(&Team::alone(), loss, planes, logits, labels, &mut gradient).unwrap();
     (value, gradient)
 }
 
@@ -185,7 +185,9 @@ fn errors_name_what_is_wrong() {
     let mut gradient = [7.0; 6];
     let mut fail = |loss: &Loss, planes: Planes, labels: &[u8]| {
         let gradient = &mut gradient[..planes.len()];
-        let error = loss_and_gradient(loss, planes, &vec![0.0; planes.len()], labels, gradient).unwrap_err();
+        let error =
+            loss_and_gradient(&Team::alone(), loss, planes, &vec![0.0; planes.len()], labels, gradient)
+                .unwrap_err();
         assert!(gradient.iter().all(|g| g.to_bits() == 7f32.to_bits()));
         error
     };
@@ -216,12 +218,29 @@ fn every_instruction_set_gives_the_same_bits() {
     let run = |version| {
         let mut map = vec![0.0; planes.len()];
         let sums = softmax(version, task, &logits, &mut map);
-        let (own, all) = class_sums(version, task, 1, 1, &map);
+        let [own, all] = class_sums(version, task, 1, 1, &map);
         let shares = bits(&map);
         gradient(version, task, 0.01, &slopes, &mut map);
-        let totals = [sums.cross_entropy.total(), sums.focal.total(), own, all].map(f64::to_bits);
+        let totals = [sums[0], sums[1], own, all].map(f64::to_bits);
         (shares, totals, bits(&map))
     };
     let results: Vec<_> = Version::all().into_iter().map(run).collect();
     assert!(results.iter().all(|result| *result == results[0]));
+}
+
+#[test]
+fn every_number_of_threads_gives_the_same_bits() {
+    let planes = Planes { batch: 11, channels: 3, height: 5, width: 7 };
+    let logits = numbers(3, planes.len());
+    let labels: Vec<u8> = (0..11 * 35).map(|pixel| u8::try_from(pixel % 4).unwrap()).collect();
+    let loss = Loss { dice: 0.5, focal: 0.3, ignore: Some(3), ..Loss::default() };
+    let run = |threads| {
+        let team = Team::new(std::num::NonZeroUsize::new(threads).unwrap());
+        let mut gradient = vec![0.0; planes.len()];
+        let value = loss_and_gradient(&team, &loss, planes, &logits, &labels, &mut gradient).unwrap();
+        (value.to_bits(), bits(&gradient))
+    };
+    for threads in [2, 3, 5, 12] {
+        assert_eq!(run(threads), run(1), "{threads} threads");
+    }
 }

@@ -99,18 +99,18 @@ proptest! {
         prop_assume!(case.is_smooth(&stats));
         let channels = planes.channels;
         let (mut y, mut mean, mut variance) = (vec![f32::NAN; x.len()], vec![0.0; channels], vec![0.0; channels]);
-        batch_norm_train(planes, x, gamma, beta, EPSILON, activation, &mut y, &mut mean, &mut variance);
+        batch_norm_train(&Team::alone(), planes, x, gamma, beta, EPSILON, activation, &mut y, &mut mean, &mut variance);
         assert_close(&mean, &stats.0, 1e-6);
         assert_close(&variance, &stats.1, 1e-6);
         assert_close(&y, &apply(activation, &case.norm(&wide(x), &wide(gamma), &wide(beta), &stats)), 1e-5);
 
         let (mut grad_gamma, mut grad_beta) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-        let mut parameters = |write, grad_x: &mut [f32]| batch_norm_grad(
+        let mut parameters = |write, grad_x: &mut [f32]| batch_norm_grad(&Team::alone(),
             planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, write, grad_x,
             &mut grad_gamma, &mut grad_beta,
         );
         parameters(Write::Set, &mut vec![0.0; x.len()]);
-        let grad_x = written(x.len(), |write, grad_x| batch_norm_grad(
+        let grad_x = written(x.len(), |write, grad_x| batch_norm_grad(&Team::alone(),
             planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, write, grad_x,
             &mut vec![0.0; channels], &mut vec![0.0; channels],
         ));
@@ -134,15 +134,15 @@ proptest! {
         let stats = (wide(&mean), wide(&variance));
         prop_assume!(case.is_smooth(&stats));
         let mut y = vec![f32::NAN; x.len()];
-        batch_norm_eval(planes, x, gamma, beta, &mean, &variance, EPSILON, activation, &mut y);
+        batch_norm_eval(&Team::alone(), planes, x, gamma, beta, &mean, &variance, EPSILON, activation, &mut y);
         assert_close(&y, &apply(activation, &case.norm(&wide(x), &wide(gamma), &wide(beta), &stats)), 1e-5);
 
         let (mut grad_gamma, mut grad_beta) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-        batch_norm_eval_grad(
+        batch_norm_eval_grad(&Team::alone(),
             planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, Write::Set,
             &mut vec![0.0; x.len()], &mut grad_gamma, &mut grad_beta,
         );
-        let grad_x = written(x.len(), |write, grad_x| batch_norm_eval_grad(
+        let grad_x = written(x.len(), |write, grad_x| batch_norm_eval_grad(&Team::alone(),
             planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, write, grad_x,
             &mut vec![0.0; channels], &mut vec![0.0; channels],
         ));
@@ -174,10 +174,10 @@ proptest! {
 
         let (mut grad_scale, mut grad_shift) = (vec![f32::NAN; scale.len()], vec![f32::NAN; scale.len()]);
         let mut spare = vec![0.0; x.len()];
-        scale_shift_grad(
+        scale_shift_grad(&Team::alone(),
             planes, &x, &scale, &grad_y, Write::Set, &mut spare, &mut grad_scale, &mut grad_shift,
         );
-        let grad_x = written(x.len(), |write, grad_x| scale_shift_grad(
+        let grad_x = written(x.len(), |write, grad_x| scale_shift_grad(&Team::alone(),
             planes, &x, &scale, &grad_y, write, grad_x, &mut scale.clone(), &mut shift.clone(),
         ));
         assert_gradient(&x, &grad_x, |x| dot(&plain(x, &wide(&scale), &wide(&shift)), &grad_y));
@@ -193,7 +193,18 @@ fn statistics_survive_a_mean_far_from_zero() {
     let x: Vec<f32> = numbers(8, planes.len()).iter().map(|x| 40_000.0 + (2.0 * x).round()).collect();
     let (expected_mean, expected_variance) = plain_moments(planes, &wide(&x));
     let (mut y, mut mean, mut variance) = (vec![0.0; x.len()], [0.0], [0.0]);
-    batch_norm_train(planes, &x, &[1.0], &[0.0], 0.0, Activation::Identity, &mut y, &mut mean, &mut variance);
+    batch_norm_train(
+        &Team::alone(),
+        planes,
+        &x,
+        &[1.0],
+        &[0.0],
+        0.0,
+        Activation::Identity,
+        &mut y,
+        &mut mean,
+        &mut variance,
+    );
     assert!((f64::from(mean[0]) / expected_mean[0] - 1.0).abs() < 1e-7);
     assert!((f64::from(variance[0]) / expected_variance[0] - 1.0).abs() < 1e-7);
 }
@@ -204,6 +215,7 @@ fn a_constant_channel_has_variance_zero_and_gives_beta() {
     let x = vec![0.1; planes.len()];
     let (mut y, mut mean, mut variance) = (vec![0.0; x.len()], [0.0], [1.0]);
     batch_norm_train(
+        &Team::alone(),
         planes,
         &x,
         &[2.0],
@@ -224,7 +236,18 @@ fn one_nan_reaches_the_statistics() {
     let mut x = vec![0.5; 20];
     x[17] = f32::NAN;
     let (mut y, mut mean, mut variance) = (vec![0.0; 20], [0.0], [0.0]);
-    batch_norm_train(planes, &x, &[1.0], &[0.0], 1e-5, Activation::Relu, &mut y, &mut mean, &mut variance);
+    batch_norm_train(
+        &Team::alone(),
+        planes,
+        &x,
+        &[1.0],
+        &[0.0],
+        1e-5,
+        Activation::Relu,
+        &mut y,
+        &mut mean,
+        &mut variance,
+    );
     assert!(mean[0].is_nan() && variance[0].is_nan() && y.iter().all(|y| y.is_nan()));
 }
 
@@ -235,23 +258,96 @@ fn every_instruction_set_gives_the_same_bits() {
     for activation in [Activation::Relu, Activation::Gelu, Activation::Sigmoid] {
         let run = |version| {
             let (mut y, mut mean, mut variance) = (vec![0.0; x.len()], vec![0.0; 3], vec![0.0; 3]);
-            train(version, planes, &x, &gamma, &beta, EPSILON, activation, &mut y, &mut mean, &mut variance);
+            train(
+                version,
+                planes,
+                0,
+                &x,
+                &gamma,
+                &beta,
+                EPSILON,
+                activation,
+                Shared::new(&mut y),
+                &mut mean,
+                &mut variance,
+            );
             let (mut grad_x, mut grad_gamma, mut grad_beta) =
                 (vec![0.0; x.len()], vec![0.0; 3], vec![0.0; 3]);
             let statistics =
                 Statistics { mean: &mean, variance: &variance, epsilon: EPSILON, origin: Origin::Batch };
             let outputs = Outputs {
                 write: Write::Set,
-                grad_x: &mut grad_x,
+                grad_x: Shared::new(&mut grad_x),
                 grad_gamma: &mut grad_gamma,
                 grad_beta: &mut grad_beta,
             };
-            norm_grad(version, planes, &x, &gamma, &beta, statistics, activation, &grad_y, outputs);
+            norm_grad(version, planes, 0, &x, &gamma, &beta, statistics, activation, &grad_y, outputs);
             let mut mapped = vec![0.0; x.len()];
             scale_shift_all(version, planes, &x, &gamma, &beta, Store::F16, &mut mapped);
             [y, mean, variance, grad_x, grad_gamma, grad_beta, mapped].map(|values| bits(&values))
         };
         let results: Vec<_> = Version::all().into_iter().map(run).collect();
         assert!(results.iter().all(|result| *result == results[0]), "{activation:?}");
+    }
+}
+
+#[test]
+fn every_number_of_threads_gives_the_same_bits() {
+    let planes = Planes { batch: 3, channels: 7, height: 11, width: 13 };
+    let Case { x, gamma, beta, grad_y, .. } = Case::new(planes, 8);
+    for activation in [Activation::Relu, Activation::Gelu] {
+        let run = |threads| {
+            let team = Team::new(std::num::NonZeroUsize::new(threads).unwrap());
+            let [mut mean, mut variance, mut grad_gamma, mut grad_beta] = [const { [0.0; 7] }; 4];
+            let [mut y, mut fixed, mut grad_x, mut grad_z] = [(); 4].map(|()| vec![0.0; x.len()]);
+            batch_norm_train(
+                &team,
+                planes,
+                &x,
+                &gamma,
+                &beta,
+                EPSILON,
+                activation,
+                &mut y,
+                &mut mean,
+                &mut variance,
+            );
+            batch_norm_eval(
+                &team, planes, &x, &gamma, &beta, &mean, &variance, EPSILON, activation, &mut fixed,
+            );
+            batch_norm_grad(
+                &team,
+                planes,
+                &x,
+                &gamma,
+                &beta,
+                &mean,
+                &variance,
+                EPSILON,
+                activation,
+                &grad_y,
+                Write::Set,
+                &mut grad_x,
+                &mut grad_gamma,
+                &mut grad_beta,
+            );
+            let norm = [grad_gamma, grad_beta].concat();
+            scale_shift_grad(
+                &team,
+                planes,
+                &x,
+                &gamma,
+                &grad_y,
+                Write::Set,
+                &mut grad_z,
+                &mut grad_gamma,
+                &mut grad_beta,
+            );
+            [y, fixed, grad_x, grad_z, norm, [mean, variance, grad_gamma, grad_beta].concat()]
+                .map(|values| bits(&values))
+        };
+        for threads in [2, 3, 5, 9] {
+            assert_eq!(run(threads), run(1), "{threads} threads");
+        }
     }
 }

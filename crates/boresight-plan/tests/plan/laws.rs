@@ -182,13 +182,15 @@ fn evaluation_depends_on_running_statistics_and_training_does_not() {
 #[test]
 fn dropout_keeps_the_mean_and_the_stated_share() {
     let mut mask = vec![0.0; 100_001];
-    dropout_mask(Seed::new(1), "drop", 0.2, &mut mask);
+    dropout_mask(Seed::new(1), "drop", 0, 0.2, &mut mask);
     let dropped = mask.iter().filter(|value| value.to_bits() == 0).count() as f64 / 100_001.0;
     // Four standard errors: 4 * sqrt(0.2 * 0.8 / 100001).
     assert!((dropped - 0.2).abs() < 0.0051, "{dropped}");
     assert!(mask.iter().all(|value| value.to_bits() == 0 || value.to_bits() == 1.25_f32.to_bits()));
     let mut other = vec![0.0; 100_001];
-    dropout_mask(Seed::new(1), "other", 0.2, &mut other);
+    dropout_mask(Seed::new(1), "other", 0, 0.2, &mut other);
+    assert_ne!(bits(&mask), bits(&other));
+    dropout_mask(Seed::new(1), "drop", 1, 0.2, &mut other);
     assert_ne!(bits(&mask), bits(&other));
 }
 

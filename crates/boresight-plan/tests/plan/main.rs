@@ -6,3 +6,4 @@
 mod laws;
 mod networks;
 mod projection;
+mod threads;

@@ -5,6 +5,7 @@ use boresight_ir::{Builder, Conv2d, InputForm, Network, Op, Shape, Weights, fold
 use boresight_numerics::NumericProfile;
 use boresight_testkit::trainer_laws;
 use boresight_train::{Examples, Loss, SegmentationTrainer, TrainSettings, Validation};
+use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
@@ -68,6 +69,7 @@ fn trainer<'data>(
         profile,
         input: InputForm::Normalised,
         start: None,
+        threads: NonZeroUsize::MIN,
         validation: None,
     }
 }

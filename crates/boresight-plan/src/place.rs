@@ -1,0 +1,123 @@
+//! Which buffer each value and each gradient lies in.
+
+use crate::Plan;
+use crate::slots::Slots;
+use crate::step::{Kind, Step};
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Training,
+    Inference,
+}
+
+/// When a tensor's value is read for the last time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LastRead {
+    /// By this step, forward.
+    Forward(usize),
+    /// By this step, on the way back.
+    Backward(usize),
+    /// By the caller.
+    Caller,
+}
+
+impl Plan {
+    /// Gives every tensor its slots. Time runs through the steps forward, then back: a value lives from its maker to its
+    /// last reader, a gradient from the last reader's step back to the maker's.
+    pub(crate) fn place(&mut self, purpose: Purpose) {
+        let made = match purpose {
+            Purpose::Training => self.gradients_made(),
+            Purpose::Inference => vec![false; self.tensors.len()],
+        };
+        let last = self.last_reads(&made);
+        let mut slots = Slots::default();
+        for at in 0..self.steps.len() {
+            let output = self.steps[at].output;
+            self.tensors[output].slot = slots.take(self.tensors[output].planes.len());
+            self.release(LastRead::Forward(at), &last, &mut slots);
+        }
+        if purpose == Purpose::Training {
+            self.place_gradients(&made, &last, &mut slots);
+        }
+        self.slot_sizes = slots.into_sizes();
+    }
+
+    fn release(&self, now: LastRead, last: &[LastRead], slots: &mut Slots) {
+        // The image, tensor 0, is the caller's.
+        for (tensor, _) in last.iter().enumerate().skip(1).filter(|(_, read)| **read == now) {
+            slots.release(self.tensors[tensor].slot);
+        }
+    }
+
+    fn last_reads(&self, made: &[bool]) -> Vec<LastRead> {
+        let mut last = vec![LastRead::Caller; self.tensors.len()];
+        for (at, step) in self.steps.iter().enumerate() {
+            step.inputs.iter().for_each(|&input| last[input] = LastRead::Forward(at));
+        }
+        for (at, step) in self.steps.iter().enumerate().rev() {
+            if made[step.output] && step.backward_reads_inputs() {
+                step.inputs.iter().for_each(|&input| last[input] = LastRead::Backward(at));
+            }
+        }
+        last[self.output] = LastRead::Caller;
+        last
+    }
+
+    fn place_gradients(&mut self, made: &[bool], last: &[LastRead], slots: &mut Slots) {
+        self.tensors[self.output].gradient = Some(slots.take(self.tensors[self.output].planes.len()));
+        for at in (0..self.steps.len()).rev() {
+            let step = &self.steps[at];
+            for &input in &step.inputs {
+                let tensor = &mut self.tensors[input];
+                if made[input] && tensor.gradient.is_none() {
+                    tensor.gradient = Some(slots.take(tensor.planes.len()));
+                }
+            }
+            if let Some(slot) = self.tensors[step.output].gradient {
+                slots.release(slot);
+            }
+            self.release(LastRead::Backward(at), last, slots);
+        }
+    }
+
+    /// Which tensors' gradients are made: where a parameter lies before them, or a rule makes them with others.
+    fn gradients_made(&self) -> Vec<bool> {
+        let mut wanted = vec![false; self.tensors.len()];
+        for step in &self.steps {
+            let own =
+                matches!(step.kind, Kind::Convolve { .. } | Kind::Normalise(_) | Kind::ScaleShift { .. });
+            wanted[step.output] = own || step.inputs.iter().any(|&input| wanted[input]);
+        }
+        let mut made = wanted.clone();
+        for step in self.steps.iter().filter(|step| wanted[step.output]) {
+            // These rules make all their gradients at once.
+            if matches!(step.kind, Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::ChannelScale) {
+                step.inputs.iter().for_each(|&input| made[input] = true);
+            }
+        }
+        made[self.output] = true;
+        made
+    }
+}
+
+impl Step {
+    /// Whether the rule of the gradient needs what the step has read.
+    const fn backward_reads_inputs(&self) -> bool {
+        match self.kind {
+            Kind::Convolve { .. }
+            | Kind::Normalise(_)
+            | Kind::ScaleShift { .. }
+            | Kind::Activate(_)
+            | Kind::MaxPool(_)
+            | Kind::ChannelScale => true,
+            Kind::AvgPool(_)
+            | Kind::GlobalAvgPool
+            | Kind::Upsample(_)
+            | Kind::Concat
+            | Kind::Add
+            | Kind::Slice { .. }
+            | Kind::Dropout { .. } => false,
+        }
+    }
+}
