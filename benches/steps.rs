@@ -7,7 +7,7 @@ mod reference;
 
 use boresight::core::Seed;
 use boresight::ir::{InputForm, Network, Weights, fold_batch_norm};
-use boresight::kernels::{AdamW, Loss, adamw_step, clip_norm, loss_and_gradient};
+use boresight::kernels::{AdamW, Loss, Team, adamw_step, clip_norm, loss_and_gradient};
 use boresight::numerics::NumericProfile;
 use boresight::plan::{Mode, Plan, Projection, Store, Workspace};
 use criterion::{Criterion, Throughput};
@@ -90,15 +90,16 @@ impl Training {
         let mode = Mode::Train(Seed::new(self.steps));
         let logits = self.plan.forward(&self.device, &self.images, mode, &mut self.memory);
         let loss = Loss { dice: 1.0, ..Loss::default() };
-        let loss = loss_and_gradient(&loss, self.plan.output_planes(), logits, &self.labels, &mut self.slope)
-            .ok()?;
+        let (team, planes) = (Team::alone(), self.plan.output_planes());
+        let loss = loss_and_gradient(&team, &loss, planes, logits, &self.labels, &mut self.slope).ok()?;
         self.plan.backward(&self.device, &self.images, &self.slope, &mut self.memory, &mut self.gradient);
         self.projection.adjoint(&self.device, &mut self.gradient);
         clip_norm(&mut self.gradient, 1.0);
         self.steps += 1;
         let [first, second] = &mut self.moments;
         let parameters = &mut self.weights.values_mut()[..self.gradient.len()];
-        adamw_step(parameters, &self.gradient, first, second, &AdamW::default(), self.steps, &[]);
+        let optimizer = AdamW::default();
+        adamw_step(&team, parameters, &self.gradient, first, second, &optimizer, self.steps, &[]);
         self.plan.commit_statistics(&self.memory, 0.1, self.weights.values_mut());
         Some(loss)
     }

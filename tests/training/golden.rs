@@ -7,7 +7,7 @@
 use super::reference;
 use boresight::core::Seed;
 use boresight::ir::{Network, Role, Slot, Weights};
-use boresight::kernels::{Loss, loss_and_gradient};
+use boresight::kernels::{Loss, Team, loss_and_gradient};
 use boresight::plan::{Mode, Plan, Store};
 use serde::Deserialize;
 
@@ -77,7 +77,9 @@ impl Run {
         let train_logits = plan.forward(weights.values(), &images, mode, &mut memory).to_vec();
         let mut slope = vec![0.0; train_logits.len()];
         let planes = plan.output_planes();
-        let loss = loss_and_gradient(&Loss::default(), planes, &train_logits, &labels, &mut slope).unwrap();
+        let loss =
+            loss_and_gradient(&Team::alone(), &Loss::default(), planes, &train_logits, &labels, &mut slope)
+                .unwrap();
         let mut gradient = vec![0.0; network.parameter_count()];
         plan.backward(weights.values(), &images, &slope, &mut memory, &mut gradient);
         plan.commit_statistics(&memory, 0.1, weights.values_mut());
