@@ -19,7 +19,7 @@ pub struct Augmentation {
 
 impl Default for Augmentation {
     fn default() -> Self {
-        Self { flips: true, quarter_turns: true, gain: 0.1, band_gain: 0.03 }
+        Self { flips: true, quarter_turns: true, gain: 0.3, band_gain: 0.15 }
     }
 }
 

@@ -10,7 +10,7 @@ use boresight_data::{Dataset, Normalisation, Scene};
 use boresight_deploy::{Band, Deployment, Simulator};
 use boresight_ir::{InputForm, Network, Shape, Weights, fold_batch_norm};
 use boresight_numerics::NumericProfile;
-use boresight_train::{SegmentationTrainer, TrainSettings, to_safetensors};
+use boresight_train::{SegmentationTrainer, TrainSettings, Validation, to_safetensors};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -54,11 +54,13 @@ impl<C: fmt::Debug> fmt::Debug for SegmentationEvaluator<'_, C> {
     }
 }
 
-/// A training to be done, and on how many threads.
+/// A training to be done.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Work<'run> {
     pub(crate) context: &'run Context,
     pub(crate) threads: NonZeroUsize,
+    /// Whether each epoch is scored on the validation split, so that the best weights are kept.
+    pub(crate) keeps_best: bool,
 }
 
 /// A trained candidate in its two forms.
@@ -180,12 +182,13 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         profile: &NumericProfile,
         input: InputForm,
         start: Option<&Weights>,
-        (phase, Work { context, threads }): (Phase, Work<'_>),
+        (phase, work): (Phase, Work<'_>),
     ) -> Result<Fit<Weights>, Error> {
         let (tile, count) = (self.settings.tile, self.settings.samples_per_epoch);
         let examples = SceneTiles::new(&self.dataset.train, tile, count, &self.settings.sampler)?;
         let mean: Vec<f32> = self.bands.iter().map(|band| band.mean).collect();
         let deviation: Vec<f32> = self.bands.iter().map(|band| band.deviation).collect();
+        let validation = MiouOnVal { phase, dataset: self.dataset, bands: &self.bands, profile, input };
         let trainer = SegmentationTrainer {
             settings,
             examples: &examples,
@@ -194,11 +197,11 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
             profile,
             input,
             start,
-            threads,
-            validation: None,
+            threads: work.threads,
+            validation: if work.keeps_best { Some(&validation) } else { None },
         };
-        let mut observer = |event: &TrainEvent| (self.progress)(context.trial, phase, event);
-        Ok(trainer.train(network, context, &mut observer)?)
+        let mut observer = |event: &TrainEvent| (self.progress)(work.context.trial, phase, event);
+        Ok(trainer.train(network, work.context, &mut observer)?)
     }
 
     /// The three deployments of a candidate: as trained, converted, aligned.
@@ -277,7 +280,7 @@ where
             }
         };
         // Other candidates are trained beside this one.
-        let work = Work { context, threads: NonZeroUsize::MIN };
+        let work = Work { context, threads: NonZeroUsize::MIN, keeps_best: false };
         let fit = match self.train(network, &self.settings.training, None, work)? {
             Fit::Trained(weights) => self.align(network, weights, work)?,
             Fit::Diverged { reason } => Fit::Diverged { reason },
@@ -293,6 +296,28 @@ where
             Fit::Diverged { reason } => Ok(Outcome::Diverged { reason }),
             Fit::Interrupted => Err(Error::Interrupted),
         }
+    }
+}
+
+/// mIoU on the validation split, as the trained network will be scored at the end.
+struct MiouOnVal<'run> {
+    phase: Phase,
+    dataset: &'run Dataset,
+    bands: &'run [Band],
+    profile: &'run NumericProfile,
+    input: InputForm,
+}
+
+impl Validation for MiouOnVal<'_> {
+    fn score(&self, network: &Network, weights: &Weights) -> Option<f64> {
+        let Self { phase, dataset, bands, profile, input } = *self;
+        // What cannot be deployed or scored has no score here; the final scoring says why.
+        let deployment = match phase {
+            Phase::Training => Deployment::undeployed(network, weights, bands),
+            Phase::Alignment => Deployment::convert(network, weights, bands, input, profile),
+        };
+        let simulator = Simulator::new(deployment.ok()?, 1).ok()?;
+        Some(Score::of(&confusion(&simulator, dataset, &dataset.val).ok()?).miou)
     }
 }
 

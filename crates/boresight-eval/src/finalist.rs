@@ -15,7 +15,8 @@ use std::path::Path;
 pub struct FinalTraining<'run> {
     /// The seed of the run.
     pub run: Seed,
-    /// Trains the winner on, then aligns it again; `None` leaves its weights as they are.
+    /// Trains the winner on, then aligns it again, each time keeping the weights that are best on the validation
+    /// split, those before it among them; `None` leaves its weights as they are.
     pub further: Option<&'run TrainSettings>,
     /// Threads of that training, which is alone; they change no result.
     pub threads: NonZeroUsize,
@@ -85,7 +86,7 @@ where
             Some(settings) => {
                 let context =
                     Context { seed: final_seed(training.run, trial), fidelity: Fidelity::FULL, trial };
-                let work = Work { context: &context, threads: training.threads };
+                let work = Work { context: &context, threads: training.threads, keeps_best: true };
                 let fp32 = trained(self.train(network, settings, Some(&fp32), work)?)?;
                 trained(self.align(network, fp32, work)?)?
             }

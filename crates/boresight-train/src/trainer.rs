@@ -33,7 +33,7 @@ pub struct SegmentationTrainer<'data> {
     pub start: Option<&'data Weights>,
     /// Threads that one training uses, the caller's among them.
     pub threads: NonZeroUsize,
-    /// Scores each epoch; the best epoch's weights are kept. `None`: the last epoch's are.
+    /// Scores each epoch, and before the first one `start`; the best weights are kept. `None`: the last epoch's are.
     pub validation: Option<&'data dyn Validation>,
 }
 
@@ -137,6 +137,7 @@ impl<'data> Run<'data> {
     }
 
     fn train(mut self, observer: &mut dyn Observer<TrainEvent>) -> Result<Fit<Weights>, Error> {
+        self.score_start();
         for epoch in 0..self.epochs {
             let loss = match self.epoch(epoch, observer)? {
                 Ok(loss) => loss,
@@ -157,6 +158,13 @@ impl<'data> Run<'data> {
             Some((.., weights)) => weights,
             None => self.weights,
         }))
+    }
+
+    /// Weights that training starts from stand until an epoch beats them.
+    fn score_start(&mut self) {
+        let validation = self.trainer.validation.filter(|_| self.trainer.start.is_some());
+        let score = validation.and_then(|validation| validation.score(self.network, &self.weights));
+        self.best = score.filter(|score| !score.is_nan()).map(|score| (score, 0, self.weights.clone()));
     }
 
     /// Keeps the best epoch; true when patience has run out.

@@ -92,6 +92,7 @@ fn training_the_winner_on_is_equal_for_equal_seeds_and_any_threads() {
     });
     assert_eq!((bits(&one), one.aligned.values()), (bits(&two), two.aligned.values()));
     let before = finished(&dataset, &settings, folder.path(), None);
+    assert!(one.val.fp32.miou >= before.val.fp32.miou);
     assert_ne!(before.aligned.values(), one.aligned.values());
 }
 

@@ -218,6 +218,24 @@ fn training_stops_when_patience_runs_out_and_keeps_the_best_epoch() {
 }
 
 #[test]
+fn weights_that_training_starts_from_stand_until_an_epoch_beats_them() {
+    let (network, profile) = (network(), NumericProfile::f32());
+    let start = Weights::initial(&network, Seed::new(9));
+    for (scores, best) in [([0.5, 0.2, 0.5], 0), ([0.5, 0.2, 0.6], 2)] {
+        let settings = settings(2);
+        let script = Script::new(&scores.map(Some));
+        let trainer = SegmentationTrainer {
+            validation: Some(&script),
+            start: Some(&start),
+            ..trainer(&settings, &profile)
+        };
+        let fit = trainer.train(&network, &context(1), &mut Ignore).unwrap();
+        let shown = script.shown.into_inner().unwrap();
+        assert_eq!((shown.len(), fit), (3, Fit::Trained(shown[best].clone())));
+    }
+}
+
+#[test]
 fn no_score_is_worse_than_any() {
     assert_eq!(stopped(&[Some(0.0), None, None, Some(1.0)]), (3, Some(0)));
     assert_eq!(stopped(&[Some(0.0), Some(f64::NAN), None, Some(1.0)]), (3, Some(0)));
