@@ -3,7 +3,9 @@
 //! `cargo bench -p boresight-bench --bench kernels`; throughput is in multiply-accumulates.
 
 use boresight::core::Seed;
-use boresight::kernels::{ConvShape, Planes, Store, Write, conv2d, conv2d_grad_input, conv2d_grad_weight};
+use boresight::kernels::{
+    Buffer, ConvShape, Planes, Store, Write, conv2d, conv2d_grad_input, conv2d_grad_weight,
+};
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use std::time::Duration;
 
@@ -50,7 +52,7 @@ fn convolution(group: &mut BenchmarkGroup<'_, WallTime>, shape: &ConvShape) {
     let slope = numbers("slope", shape.output().len());
     let mut output = vec![0.0; slope.len()];
     let (mut grad_input, mut grad_weight) = (vec![0.0; input.len()], vec![0.0; weight.len()]);
-    let mut scratch = Vec::new();
+    let mut scratch = Buffer::default();
     group.bench_function("forward", |bencher| {
         bencher.iter(|| conv2d(shape, &input, &[], &weight, &[], Store::F32, &mut output, &mut scratch));
     });

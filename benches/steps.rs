@@ -9,7 +9,7 @@ use boresight::core::Seed;
 use boresight::ir::{InputForm, Network, Weights, fold_batch_norm};
 use boresight::kernels::{AdamW, Loss, Team, adamw_step, clip_norm, loss_and_gradient};
 use boresight::numerics::NumericProfile;
-use boresight::plan::{Mode, Plan, Projection, Store, Workspace};
+use boresight::plan::{Arithmetic, Mode, Plan, Projection, Store, Workspace};
 use criterion::{Criterion, Throughput};
 use std::error::Error;
 use std::time::Duration;
@@ -30,11 +30,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut group = criterion.benchmark_group("reference");
     group.throughput(Throughput::Elements(BATCH as u64));
     group.sample_size(10).warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(5));
-    for (name, network, weights, store) in [
-        ("inference", &network, &weights, Store::F32),
-        ("inference on the device", &folded, &folded_weights, Store::F16),
+    for (name, network, weights, arithmetic) in [
+        ("inference", &network, &weights, Arithmetic::Fast),
+        ("inference on the device", &folded, &folded_weights, Arithmetic::Device(Store::F16)),
     ] {
-        let plan = Plan::inference(network, BATCH, store)?;
+        let plan = Plan::inference(network, BATCH, arithmetic)?;
         let (images, mut memory) = (images(plan.input_planes().len()), plan.workspace());
         group.bench_function(name, |bencher| {
             bencher.iter(|| plan.forward(weights.values(), &images, Mode::Evaluate, &mut memory)[0]);
@@ -66,7 +66,7 @@ impl Training {
     fn new(network: &Network, weights: Weights, profile: &NumericProfile) -> Result<Self, Box<dyn Error>> {
         let projection =
             Projection::new(network, profile, InputForm::Normalised, &[0.0; BANDS], &[1.0; BANDS])?;
-        let plan = Plan::training(network, BATCH, projection.store())?;
+        let plan = Plan::training(network, BATCH, projection.training())?;
         let parameters = network.parameter_count();
         let output = plan.output_planes();
         Ok(Self {

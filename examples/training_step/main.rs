@@ -9,7 +9,7 @@ mod reference;
 use boresight::core::{Context, Fit, Observer, SearchSpace, Seed, TrainEvent, Trainer};
 use boresight::ir::{InputForm, Network, Weights, fold_batch_norm};
 use boresight::numerics::NumericProfile;
-use boresight::plan::{Mode, Plan, Store, Team};
+use boresight::plan::{Arithmetic, Mode, Plan, Team};
 use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace, supports_everything};
 use boresight::train::{Examples, SegmentationTrainer, TrainSettings};
 use clap::Parser;
@@ -111,7 +111,7 @@ fn network(options: &Options) -> Result<Network, Box<dyn Error>> {
 }
 
 fn forward(options: &Options, network: &Network, weights: &Weights) -> Result<f64, Box<dyn Error>> {
-    let plan = Plan::inference(network, options.batch, Store::F32)?;
+    let plan = Plan::inference(network, options.batch, Arithmetic::Fast)?;
     let mut memory = plan.workspace_on(&Team::new(options.threads));
     let images: Vec<f32> = noise(plan.input_planes().len()).collect();
     let mut times = Vec::new();

@@ -8,7 +8,7 @@ use super::reference;
 use boresight::core::Seed;
 use boresight::ir::{Network, Role, Slot, Weights};
 use boresight::kernels::{Loss, Team, loss_and_gradient};
-use boresight::plan::{Mode, Plan, Store};
+use boresight::plan::{Arithmetic, Mode, Plan};
 use serde::Deserialize;
 
 const BATCH: usize = 2;
@@ -66,7 +66,7 @@ struct Run {
 impl Run {
     fn new() -> Self {
         let network = reference::network(3, 2, SIZE).unwrap();
-        let plan = Plan::training(&network, BATCH, Store::F32).unwrap();
+        let plan = Plan::training(&network, BATCH, Arithmetic::Fast).unwrap();
         let mut weights = weights(&network);
         let mut memory = plan.workspace();
         let images: Vec<f32> = rounded(draw("images", plan.input_planes().len()).map(|value| 1.7 * value));

@@ -24,7 +24,7 @@ impl Simulator {
     /// # Errors
     /// When the network cannot be run.
     pub fn new(deployment: Deployment, batch: usize) -> Result<Self, Error> {
-        let plan = Plan::inference(deployment.network(), batch, deployment.projection().store())?;
+        let plan = Plan::inference(deployment.network(), batch, deployment.projection().device())?;
         Ok(Self { deployment, plan })
     }
 

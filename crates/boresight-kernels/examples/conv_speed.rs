@@ -3,12 +3,15 @@
 
 #![expect(clippy::print_stdout, reason = "an example reports on standard output")]
 
-use boresight_kernels::{ConvShape, Planes, Store, Write, conv2d, conv2d_grad_input, conv2d_grad_weight};
+use boresight_kernels::{
+    Arithmetic, Buffer, ConvShape, Planes, Write, conv2d, conv2d_grad_input, conv2d_grad_weight,
+};
 use std::time::{Duration, Instant};
 
 fn main() {
     println!("{:34}{:>9}{:>11}{:>12}", "batch 8", "forward", "grad input", "grad weight");
-    for (name, shape) in shapes() {
+    let wanted = std::env::args().nth(1).unwrap_or_default();
+    for (name, shape) in shapes().into_iter().filter(|(name, _)| name.contains(&wanted)) {
         let [forward, input, weight] = speeds(&shape);
         println!("{name:34}{forward:9.1}{input:11.1}{weight:12.1}");
     }
@@ -64,9 +67,10 @@ fn speeds(shape: &ConvShape) -> [f64; 3] {
     let (input, weight) = (numbers(shape.input.len()), numbers(shape.weight_len()));
     let mut output = numbers(shape.output().len());
     let (mut grad_input, mut grad_weight) = (vec![0.0; input.len()], vec![0.0; weight.len()]);
-    let mut scratch = Vec::new();
+    let mut scratch = Buffer::default();
     let flops = 2.0 * shape.macs() as f64;
-    let forward = best(|| conv2d(shape, &input, &[], &weight, &[], Store::F32, &mut output, &mut scratch));
+    let forward =
+        best(|| conv2d(shape, &input, &[], &weight, &[], Arithmetic::Fast, &mut output, &mut scratch));
     let slope = &output;
     let by_input =
         best(|| conv2d_grad_input(shape, slope, &weight, Write::Set, &mut grad_input, &mut scratch));

@@ -22,10 +22,29 @@ impl Buffer {
         Self { lines: vec![Line([0.0; LINE]); len.div_ceil(LINE)] }
     }
 
+    /// Grows to at least `len` values and cuts one part of each size out of the front; each begins on a cache line.
+    pub(crate) fn parts<const N: usize>(&mut self, sizes: [usize; N]) -> [&mut [f32]; N] {
+        let total = parts_len(&sizes);
+        if self.len() < total {
+            self.lines.resize(total.div_ceil(LINE), Line([0.0; LINE]));
+        }
+        let mut rest: &mut [f32] = self;
+        sizes.map(|size| {
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(size.next_multiple_of(LINE));
+            rest = others;
+            &mut part[..size]
+        })
+    }
+
     /// Bytes that a buffer of `len` values takes.
     pub const fn bytes(len: usize) -> usize {
         len.div_ceil(LINE) * size_of::<Line>()
     }
+}
+
+/// Values that [`Buffer::parts`] takes for parts of these sizes.
+pub(crate) fn parts_len(sizes: &[usize]) -> usize {
+    sizes.iter().map(|size| size.next_multiple_of(LINE)).sum()
 }
 
 impl Deref for Buffer {
@@ -90,5 +109,18 @@ mod tests {
             buffer.fill(2.0);
             assert!(buffer.iter().all(|value| value.to_bits() == 2_f32.to_bits()));
         }
+    }
+
+    #[test]
+    fn parts_begin_on_cache_lines_and_do_not_overlap() {
+        let mut buffer = Buffer::default();
+        let sizes = [5, 0, 16, 33];
+        let parts = buffer.parts(sizes);
+        assert_eq!(parts.each_ref().map(|part| part.len()), sizes);
+        for part in &parts {
+            assert_eq!(part.as_ptr().align_offset(64), 0);
+        }
+        assert_eq!(buffer.len(), parts_len(&sizes));
+        assert_eq!(parts_len(&sizes), 16 + 16 + 48);
     }
 }

@@ -31,7 +31,7 @@ pub use norm::{
     batch_norm_eval, batch_norm_eval_grad, batch_norm_grad, batch_norm_train, scale_shift, scale_shift_grad,
 };
 pub use optimizer::{AdamW, adamw_step, clip_norm, squared_norm};
-pub use planes::{Planes, Store, Write};
+pub use planes::{Arithmetic, Planes, Store, Write};
 pub use pool::{avg_pool, avg_pool_grad, global_avg_pool, global_avg_pool_grad, max_pool, max_pool_grad};
 pub use resize::{upsample_bilinear, upsample_bilinear_grad, upsample_nearest, upsample_nearest_grad};
 pub use team::Team;

@@ -58,6 +58,26 @@ impl Write {
     }
 }
 
+/// What a computation is free to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Arithmetic {
+    /// Binary32 in whichever order is fastest: that of training in FP32.
+    Fast,
+    /// The device's one order of operations; each result is stored in this format.
+    Device(Store),
+}
+
+impl Arithmetic {
+    /// How results are stored.
+    #[inline]
+    pub const fn store(self) -> Store {
+        match self {
+            Self::Fast => Store::F32,
+            Self::Device(store) => store,
+        }
+    }
+}
+
 /// The number format in which an operator's results are stored; they stay `f32` in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Store {

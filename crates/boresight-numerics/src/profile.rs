@@ -92,6 +92,15 @@ const EMBEDDED: [(&str, &str); 3] = [
 ];
 
 impl NumericProfile {
+    /// Whether everything stays binary32, so that there is no device whose order of operations would matter.
+    pub fn keeps_f32(&self) -> bool {
+        let plain = ActivationFormat::F32;
+        self.constants == ConstantRule::F32
+            && self.input == plain
+            && self.activations == plain
+            && self.accumulator == Accumulator::F32
+    }
+
     /// No device: everything stays binary32.
     pub fn f32() -> Self {
         Self::embedded("f32")

@@ -5,7 +5,7 @@ use crate::step::{Kind, Norm, Step, TensorId};
 use crate::{Mode, Plan, Workspace};
 use boresight_ir::Resize;
 use boresight_kernels as kernels;
-use boresight_kernels::{ConvShape, Planes, Team, Write};
+use boresight_kernels::{Buffer, ConvShape, Planes, Team, Write};
 use std::iter::once;
 use std::ops::Range;
 
@@ -236,7 +236,7 @@ impl Part<'_> {
         masks: Option<&[f32]>,
         write: Write,
         target: &mut [f32],
-        scratch: &mut Vec<f32>,
+        scratch: &mut Buffer,
     ) {
         let (planes, result) = (self.operand(operand), self.result());
         let size = [result.height, result.width];

@@ -3,7 +3,7 @@
 use crate::backward::chunk;
 use crate::place::Purpose;
 use crate::step::{Kind, Norm, Step, Tensor, TensorId};
-use crate::{Error, Store};
+use crate::{Arithmetic, Error, Store};
 use boresight_ir::{Conv2d, Layout, Network, Node, NodeId, Op, Role, Shape};
 use boresight_kernels::{Activation, ConvShape, Planes};
 use std::ops::Range;
@@ -16,7 +16,7 @@ pub struct Plan {
     pub(crate) steps: Vec<Step>,
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) output: TensorId,
-    pub(crate) store: Store,
+    pub(crate) arithmetic: Arithmetic,
     /// Values of each slot, and of the workspace's other buffers.
     pub(crate) slot_sizes: Vec<usize>,
     pub(crate) partial: usize,
@@ -30,8 +30,8 @@ impl Plan {
     ///
     /// # Errors
     /// When the network cannot be run, see [`Error`].
-    pub fn training(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
-        let mut plan = Self::steps_of(network, batch, store)?;
+    pub fn training(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
+        let mut plan = Self::steps_of(network, batch, arithmetic)?;
         plan.place(Purpose::Training);
         plan.partial = plan
             .convolutions()
@@ -41,12 +41,12 @@ impl Plan {
         Ok(plan)
     }
 
-    /// A plan that only runs forward in [`Mode::Evaluate`]; buffers are shared by tensors that do not live together.
+    /// A plan that only runs forward in [`Mode::Evaluate`](crate::Mode::Evaluate); buffers are shared by tensors that do not live together.
     ///
     /// # Errors
     /// When the network cannot be run, see [`Error`].
-    pub fn inference(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
-        let mut plan = Self::steps_of(network, batch, store)?;
+    pub fn inference(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
+        let mut plan = Self::steps_of(network, batch, arithmetic)?;
         plan.masks = 0;
         plan.place(Purpose::Inference);
         Ok(plan)
@@ -67,14 +67,21 @@ impl Plan {
         &self.layout
     }
 
-    fn steps_of(network: &Network, batch: usize, store: Store) -> Result<Self, Error> {
+    fn steps_of(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
         if batch == 0 {
             return Err(Error::EmptyBatch);
         }
         if network.nodes().len() < 2 {
             return Err(Error::Empty);
         }
-        let mut compiler = Compiler { network, batch, store, steps: Vec::new(), statistics: 0, masks: 0 };
+        let mut compiler = Compiler {
+            network,
+            batch,
+            store: arithmetic.store(),
+            steps: Vec::new(),
+            statistics: 0,
+            masks: 0,
+        };
         for (id, node) in network.iter().skip(1) {
             compiler.add(id, node)?;
         }
@@ -87,7 +94,7 @@ impl Plan {
             layout: Arc::clone(network.layout()),
             tensors,
             output: network.output().index(),
-            store,
+            arithmetic,
             slot_sizes: Vec::new(),
             partial: 0,
             statistics: compiler.statistics,

@@ -6,7 +6,7 @@ use crate::{Mode, Plan, Store, Workspace};
 use boresight_core::Seed;
 use boresight_ir::Resize;
 use boresight_kernels as kernels;
-use boresight_kernels::{ConvShape, Team, Write};
+use boresight_kernels::{Buffer, ConvShape, Team, Write};
 use boresight_numerics::round_slice_f16;
 
 impl Plan {
@@ -81,7 +81,7 @@ impl Plan {
                     dropout_mask(seed, name, image, *rate, mask);
                     kernels::dropout(mask, whole.of(image..image + 1).value(0), output);
                     // 1 / (1 - rate) is no power of two in general, so a stored value is rounded again.
-                    if self.store == Store::F16 {
+                    if self.arithmetic.store() == Store::F16 {
                         round_slice_f16(output);
                     }
                 });
@@ -106,14 +106,15 @@ impl Plan {
 }
 
 impl Part<'_> {
-    fn forward(self, scratch: &mut Vec<f32>, output: &mut [f32]) {
+    fn forward(self, scratch: &mut Buffer, output: &mut [f32]) {
         let (x, planes, target) = (self.value(0), self.operand(0), self.result());
-        let (store, size) = (self.plan.store, [target.height, target.width]);
+        let (arithmetic, size) = (self.plan.arithmetic, [target.height, target.width]);
+        let store = arithmetic.store();
         match &self.step.kind {
             Kind::Convolve { shape, weight, bias, border } => {
                 let shape = ConvShape { input: planes, ..*shape };
                 let [weight, bias, border] = [weight, bias, border].map(|range| &self.weights[range.clone()]);
-                kernels::conv2d(&shape, x, border, weight, bias, store, output, scratch);
+                kernels::conv2d(&shape, x, border, weight, bias, arithmetic, output, scratch);
             }
             Kind::ScaleShift { scale, shift } => {
                 let [scale, shift] = [scale, shift].map(|range| &self.weights[range.clone()]);

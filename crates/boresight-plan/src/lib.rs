@@ -11,7 +11,7 @@ mod slots;
 mod step;
 mod workspace;
 
-pub use boresight_kernels::{Store, Team};
+pub use boresight_kernels::{Arithmetic, Store, Team};
 pub use compile::Plan;
 pub use error::Error;
 pub use forward::dropout_mask;

@@ -76,7 +76,7 @@ impl Plan {
         weights: &'data [f32],
         images: &'data [f32],
         memory: &'data mut Workspace,
-    ) -> (Part<'data>, &'data Team, &'data mut [Vec<f32>]) {
+    ) -> (Part<'data>, &'data Team, &'data mut [Buffer]) {
         let Workspace { slots, scratch, team, .. } = memory;
         let count = self.input_planes().batch;
         let whole = Part { plan: self, step, weights, images, slots, first: 0, count };

@@ -1,6 +1,6 @@
 //! What a device makes of constants and images.
 
-use crate::{Error, Store};
+use crate::{Arithmetic, Error, Store};
 use boresight_ir::{InputForm, Network, NormalisationFold, Role};
 use boresight_kernels::Planes;
 use boresight_numerics::{ActivationFormat, ConstantRule, ConversionCount, NumericProfile};
@@ -56,12 +56,17 @@ impl Projection {
         &self.profile
     }
 
-    /// How activations are stored.
-    pub fn store(&self) -> Store {
-        match self.profile.activations {
+    /// The device's arithmetic.
+    pub fn device(&self) -> Arithmetic {
+        Arithmetic::Device(match self.profile.activations {
             ActivationFormat::F16 => Store::F16,
             _ => Store::F32,
-        }
+        })
+    }
+
+    /// The arithmetic to train in: the device's, unless the profile leaves everything binary32.
+    pub fn training(&self) -> Arithmetic {
+        if self.profile.keeps_f32() { Arithmetic::Fast } else { self.device() }
     }
 
     /// The border of the master network: the normalised value of count zero, for each band.

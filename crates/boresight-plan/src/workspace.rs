@@ -15,7 +15,7 @@ pub enum Mode {
 }
 
 /// The memory that one plan works in, and the threads that do; reused from step to step without an allocation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Workspace {
     pub(crate) team: Team,
     /// Values and gradients, each in the slot that the plan gave it.
@@ -25,7 +25,7 @@ pub struct Workspace {
     pub(crate) statistics: Buffer,
     pub(crate) masks: Buffer,
     /// What kernels lay out anew, for each thread.
-    pub(crate) scratch: Vec<Vec<f32>>,
+    pub(crate) scratch: Vec<Buffer>,
     /// Tensors whose gradient an earlier reader of this backward pass has written.
     pub(crate) written: Vec<bool>,
     pub(crate) mode: Mode,
@@ -45,7 +45,7 @@ impl Plan {
             partial: Buffer::new(self.partial),
             statistics: Buffer::new(self.statistics),
             masks: Buffer::new(self.masks),
-            scratch: (0..team.threads()).map(|_| Vec::with_capacity(self.scratch)).collect(),
+            scratch: (0..team.threads()).map(|_| Buffer::new(self.scratch)).collect(),
             written: vec![false; self.tensors.len()],
             mode: Mode::Evaluate,
         }
@@ -60,23 +60,7 @@ impl Plan {
     pub fn peak_bytes_on(&self, threads: NonZeroUsize) -> usize {
         let slots: usize = self.slot_sizes.iter().map(|&len| size_of::<Buffer>() + Buffer::bytes(len)).sum();
         let others: usize = [self.partial, self.statistics, self.masks].map(Buffer::bytes).iter().sum();
-        let scratch = size_of::<Vec<f32>>() + self.scratch * size_of::<f32>();
+        let scratch = size_of::<Buffer>() + Buffer::bytes(self.scratch);
         slots + others + threads.get() * scratch + self.tensors.len() * size_of::<bool>()
-    }
-}
-
-/// A clone has the room that the original has, so it does not grow either.
-impl Clone for Workspace {
-    fn clone(&self) -> Self {
-        Self {
-            team: self.team.clone(),
-            slots: self.slots.clone(),
-            partial: self.partial.clone(),
-            statistics: self.statistics.clone(),
-            masks: self.masks.clone(),
-            scratch: self.scratch.iter().map(|scratch| Vec::with_capacity(scratch.capacity())).collect(),
-            written: self.written.clone(),
-            mode: self.mode,
-        }
     }
 }

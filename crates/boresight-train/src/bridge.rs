@@ -2,7 +2,7 @@
 
 use crate::Error;
 use boresight_ir::{Layout, Network, Role, Weights};
-use boresight_plan::{Mode, Plan, Store, Workspace};
+use boresight_plan::{Arithmetic, Mode, Plan, Workspace};
 use candle_core::{CpuStorage, CustomOp2, Device, Shape, Storage, Tensor};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -18,14 +18,14 @@ const IDLE_LIMIT: usize = 2;
 /// ```
 /// use boresight_core::Seed;
 /// use boresight_ir::{Builder, Conv2d, Op, Shape, Weights};
-/// use boresight_train::{CandleNetwork, Mode, Store};
+/// use boresight_train::{Arithmetic, CandleNetwork, Mode};
 /// use candle_core::{Device, Tensor, Var};
 ///
 /// let mut builder = Builder::new(Shape::new(2, 4, 4))?;
 /// let conv = builder.add("conv", Op::Conv2d(Conv2d::same(3, 3)), &[builder.input()])?;
 /// let network = builder.finish(conv)?;
 /// let weights = Weights::initial(&network, Seed::new(1));
-/// let bridge = CandleNetwork::new(&network, &weights, 1, Store::F32)?;
+/// let bridge = CandleNetwork::new(&network, &weights, 1, Arithmetic::Fast)?;
 ///
 /// let parameters = &weights.values()[..network.parameter_count()];
 /// let parameters = Var::from_tensor(&Tensor::new(parameters, &Device::Cpu)?)?;
@@ -48,13 +48,18 @@ impl CandleNetwork {
     ///
     /// # Errors
     /// When `weights` are not of this network or it cannot be planned.
-    pub fn new(network: &Network, weights: &Weights, batch: usize, store: Store) -> Result<Self, Error> {
+    pub fn new(
+        network: &Network,
+        weights: &Weights,
+        batch: usize,
+        arithmetic: Arithmetic,
+    ) -> Result<Self, Error> {
         let layout = network.layout();
         if weights.layout() != layout {
             let (expected, found) = (layout.len(), weights.values().len());
             return Err(boresight_ir::Error::WeightCount { expected, found }.into());
         }
-        let plan = Plan::training(network, batch, store)?;
+        let plan = Plan::training(network, batch, arithmetic)?;
         let statistics = weights.values()[layout.trainable()..].to_vec();
         Ok(Self { plan: Arc::new(plan), statistics: Arc::new(statistics), shared: Arc::default() })
     }

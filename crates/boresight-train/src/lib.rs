@@ -9,7 +9,7 @@ mod settings;
 mod trainer;
 
 pub use boresight_kernels::Loss;
-pub use boresight_plan::{Mode, Store};
+pub use boresight_plan::{Arithmetic, Mode, Store};
 pub use bridge::CandleNetwork;
 pub use checkpoint::{read_weights, to_safetensors};
 pub use composed::{ComposedNetwork, ComposedPass};

@@ -62,7 +62,7 @@ impl Trainer<Network> for SegmentationTrainer<'_> {
             return Err(Error::NoExamples);
         }
         let projection = Projection::new(network, self.profile, self.input, self.mean, self.deviation)?;
-        let plan = Plan::training(network, self.settings.batch, projection.store())?;
+        let plan = Plan::training(network, self.settings.batch, projection.training())?;
         let mut weights = match self.start {
             Some(start) => Weights::from_values(network, start.values().to_vec())?,
             None => Weights::initial(network, context.seed.derive("weights", 0)),

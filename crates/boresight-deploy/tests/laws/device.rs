@@ -5,7 +5,7 @@ use boresight_core::Seed;
 use boresight_deploy::{Band, Deployment, Error, Simulator, reference};
 use boresight_ir::{InputForm, Network, Weights, fold_batch_norm};
 use boresight_numerics::NumericProfile;
-use boresight_plan::{Mode, Plan, Projection, Store};
+use boresight_plan::{Arithmetic, Mode, Plan, Projection, Store};
 
 fn networks() -> impl Iterator<Item = (Network, Seed)> {
     let unets = (100..108).map(|number| (unet(Seed::new(number)), Seed::new(number)));
@@ -26,7 +26,7 @@ fn what_is_undeployed_is_exactly_the_plan_on_normalised_images() {
             .collect();
         let border: Vec<f32> = bands.iter().map(|band| -band.mean / band.deviation).collect();
         weights.set_border(&border).unwrap();
-        let plan = Plan::inference(&network, 2, Store::F32).unwrap();
+        let plan = Plan::inference(&network, 2, Arithmetic::Device(Store::F32)).unwrap();
         let mut memory = plan.workspace();
         let logits = plan.forward(weights.values(), &images, Mode::Evaluate, &mut memory);
         assert_eq!(bits(&simulate(&deployment, 2, &counts)), bits(logits));
@@ -35,7 +35,7 @@ fn what_is_undeployed_is_exactly_the_plan_on_normalised_images() {
 
 /// The forward pass that fine-tuning makes in each step, with the dropout left out.
 fn trainer_forward(master: &Weights, network: &Network, projection: &Projection, counts: &[f32]) -> Vec<f32> {
-    let plan = Plan::training(network, 2, projection.store()).unwrap();
+    let plan = Plan::training(network, 2, projection.device()).unwrap();
     let mut constants = vec![0.0; master.values().len()];
     projection.constants(master.values(), &mut constants);
     let mut images = counts.to_vec();

@@ -11,7 +11,7 @@ use boresight_core::Seed;
 use boresight_deploy::{Band, Deployment};
 use boresight_ir::{Conv2d, InputForm, Network, Op, Role, Weights, Window};
 use boresight_numerics::NumericProfile;
-use boresight_plan::{Mode, Plan, Store};
+use boresight_plan::{Arithmetic, Mode, Plan};
 use proptest::prelude::*;
 
 /// At least the roundings on any path: those of all nodes. A convolution rounds at each tap and at the bias, and its
@@ -43,7 +43,7 @@ fn tolerances(network: &Network, weights: &Weights, bands: &[Band], counts: &[f3
     let image: Vec<f32> = planes
         .flat_map(|(plane, band)| plane.iter().map(|count| (count + band.mean) / band.deviation))
         .collect();
-    let plan = Plan::inference(network, 1, Store::F32).unwrap();
+    let plan = Plan::inference(network, 1, Arithmetic::Fast).unwrap();
     let mut memory = plan.workspace();
     let sums = plan.forward(majorant.values(), &image, Mode::Evaluate, &mut memory);
     let unit = roundings(network) as f32 * 2.0_f32.powi(-24);
@@ -143,7 +143,7 @@ fn zero_padded(network: &Network, weights: &Weights, bands: &[Band], counts: &[f
     let image: Vec<f32> = planes
         .flat_map(|(plane, band)| plane.iter().map(|count| (count - band.mean) / band.deviation))
         .collect();
-    let plan = Plan::inference(network, 1, Store::F32).unwrap();
+    let plan = Plan::inference(network, 1, Arithmetic::Fast).unwrap();
     plan.forward(weights.values(), &image, Mode::Evaluate, &mut plan.workspace()).to_vec()
 }
 

@@ -7,7 +7,8 @@
 
 use super::band::{Band, Extent, Grid};
 use super::lanes::{Job, Lanes};
-use crate::{Planes, Store, Write};
+use super::walk::{Cursor, Walk};
+use crate::{Buffer, Planes, Store, Write};
 use std::ops::Range;
 
 /// Values of a band that keep it in the second-level cache.
@@ -28,7 +29,7 @@ pub(super) struct Correlation<'a> {
     pub(super) finish: Finish<'a>,
     pub(super) target: &'a mut [f32],
     pub(super) place: Place,
-    pub(super) scratch: &'a mut Vec<f32>,
+    pub(super) scratch: &'a mut Buffer,
 }
 
 /// Where the weight of (group, result channel, source channel, kernel row, kernel column) stands.
@@ -76,26 +77,6 @@ struct Sweep<'a> {
     walk: Walk,
     place: Place,
     finish: Finish<'a>,
-}
-
-/// How vectors follow each other in the results of a band.
-#[derive(Clone, Copy)]
-struct Walk {
-    /// Results of this band.
-    rows: usize,
-    columns: usize,
-    /// Values from one row of the band to the next.
-    pitch: usize,
-    /// Whether vectors run across the ends of rows.
-    across: bool,
-    vectors: usize,
-}
-
-/// Row and column of a vector's first lane.
-#[derive(Clone, Copy)]
-struct Cursor {
-    row: usize,
-    column: usize,
 }
 
 /// Channels of the next tile when `left` remain.
@@ -183,13 +164,7 @@ impl Job for Correlation<'_> {
         let group_weights = self.padded_outputs(V::ROWS) * length;
         let sizes = [STAGE, length, group_weights * self.groups, band.channel * depth];
         let mut scratch = std::mem::take(self.scratch);
-        let total = sizes.iter().sum();
-        if scratch.len() < total {
-            scratch.resize(total, 0.0);
-        }
-        let (stage, rest) = scratch.split_at_mut(sizes[0]);
-        let (taps, rest) = rest.split_at_mut(sizes[1]);
-        let (packed, padded) = rest.split_at_mut(sizes[2]);
+        let [stage, taps, packed, padded] = scratch.parts(sizes);
         band.write_taps(taps);
         self.pack(V::ROWS, packed);
         for unit in 0..self.planes.batch * self.groups {
@@ -243,29 +218,6 @@ impl Correlation<'_> {
             }
             output += tile;
         }
-    }
-}
-
-impl Walk {
-    /// Row by row, or across the ends of rows where that takes fewer vectors.
-    fn new<V: Lanes>(band: &Band, rows: usize, columns: usize) -> Self {
-        let by_row = rows * columns.div_ceil(V::WIDTH);
-        let across = band.positions(1, rows).div_ceil(V::WIDTH);
-        Self { rows, columns, pitch: band.pitch, across: across < by_row, vectors: by_row.min(across) }
-    }
-
-    #[inline(always)]
-    fn advance(&self, mut cursor: Cursor, count: usize) -> Cursor {
-        cursor.column += count;
-        if self.across {
-            while cursor.column >= self.pitch {
-                cursor.column -= self.pitch;
-                cursor.row += 1;
-            }
-        } else if cursor.column >= self.columns {
-            cursor = Cursor { row: cursor.row + 1, column: 0 };
-        }
-        cursor
     }
 }
 

@@ -9,6 +9,7 @@
 use super::ConvShape;
 use super::band::{Band, Extent, Grid, spread};
 use super::lanes::{Job, Lanes, copy};
+use crate::Buffer;
 use std::ops::Range;
 
 /// Values of a band that keep it in the second-level cache.
@@ -31,7 +32,7 @@ pub(super) struct WeightGradient<'a> {
     pub(super) border: &'a [f32],
     pub(super) grad_output: &'a [f32],
     pub(super) grad_weight: &'a mut [f32],
-    pub(super) scratch: &'a mut Vec<f32>,
+    pub(super) scratch: &'a mut Buffer,
 }
 
 /// Weights that one tile works on, and the stretch of positions it adds.
@@ -99,13 +100,7 @@ impl Job for WeightGradient<'_> {
         let channel = spread(longest);
         let sizes = [STAGE, columns, depth * band.channel, outputs * channel];
         let mut scratch = std::mem::take(self.scratch);
-        let total = sizes.iter().sum();
-        if scratch.len() < total {
-            scratch.resize(total, 0.0);
-        }
-        let (stage, rest) = scratch.split_at_mut(sizes[0]);
-        let (taps, rest) = rest.split_at_mut(sizes[1]);
-        let (padded, gradient) = rest.split_at_mut(sizes[2]);
+        let [stage, taps, padded, gradient] = scratch.parts(sizes);
         band.write_taps(taps);
         self.grad_weight.fill(0.0);
         for group in 0..self.shape.groups {
@@ -123,7 +118,16 @@ impl Job for WeightGradient<'_> {
                         band.fill::<V>(self.shape.input, self.input, self.border, &extent, padded);
                         extent.channels = group * outputs..(group + 1) * outputs;
                         self.fill_slopes::<V>(&band, &extent, &slopes, gradient);
-                        add_band::<V>(&slopes, padded, gradient, taps, stage, &mut self.grad_weight[sums]);
+                        let sums = &mut self.grad_weight[sums];
+                        add_products::<V>(
+                            slopes.channel,
+                            slopes.positions,
+                            padded,
+                            gradient,
+                            taps,
+                            stage,
+                            sums,
+                        );
                     }
                 }
             }
@@ -132,10 +136,16 @@ impl Job for WeightGradient<'_> {
     }
 }
 
-/// Adds the products of one band to the gradient of one group's weights, `[outputs, columns]`.
+/// Adds the products of gradients and input to `sums`, `[outputs, columns]`: over `positions` positions, which are
+/// rounded up to whole vectors. The gradients of two channels lie `channel` values apart, `taps` says where each
+/// column reads the input.
+///
+/// # Safety
+/// As for [`Lanes`]; gradients and input hold all positions of each channel and column.
 #[inline(always)]
-unsafe fn add_band<V: Lanes>(
-    slopes: &Slopes,
+unsafe fn add_products<V: Lanes>(
+    channel: usize,
+    positions: usize,
     padded: &[f32],
     gradient: &[f32],
     taps: &[f32],
@@ -143,22 +153,22 @@ unsafe fn add_band<V: Lanes>(
     sums: &mut [f32],
 ) {
     let (columns, outputs) = (taps.len(), sums.len() / taps.len());
-    let stretches = slopes.positions.div_ceil(STRETCH);
-    let stretch = slopes.positions.div_ceil(stretches).next_multiple_of(16);
-    for start in (0..slopes.positions).step_by(stretch) {
-        let positions = stretch.min(slopes.positions - start);
+    let stretches = positions.div_ceil(STRETCH);
+    let stretch = positions.div_ceil(stretches).next_multiple_of(16);
+    for start in (0..positions).step_by(stretch) {
+        let length = stretch.min(positions - start);
         let mut output = 0;
         while output < outputs {
             let (rows, width) = tile_size(outputs - output, V::ROWS);
             for column in (0..columns).step_by(width) {
                 let end = columns.min(column + width);
                 let tile = Tile {
-                    slopes: gradient[output * slopes.channel + start..].as_ptr(),
-                    channel: slopes.channel,
+                    slopes: gradient[output * channel + start..].as_ptr(),
+                    channel,
                     rows: rows.min(outputs - output),
                     input: padded[start..].as_ptr(),
                     taps: &taps[column..end],
-                    vectors: positions.div_ceil(V::WIDTH),
+                    vectors: length.div_ceil(V::WIDTH),
                     stage: stage.as_mut_ptr(),
                 };
                 // SAFETY: as the caller promises.

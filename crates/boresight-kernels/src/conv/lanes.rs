@@ -29,7 +29,18 @@ pub(super) trait Lanes: Copy {
     unsafe fn evens(self, next: Self) -> Self;
     /// Two vectors whose even lanes are the lanes of `self`; the odd ones hold anything.
     unsafe fn spread(self) -> [Self; 2];
+    /// Lane `i` of each of the four vectors in turn, for all lanes `i`, as four vectors that follow each other.
+    unsafe fn interleave(parts: [Self; 4]) -> [Self; 4];
+    /// Writes lane `i` of the vector at `from + j * row` to lane `j` of the vector at `to + i * column`, for all `i`, `j`.
+    unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, column: usize);
+    /// Transposes as many vectors as a vector has lanes, which follow each other at `block`.
+    #[inline(always)]
+    unsafe fn transpose_in_place(block: *mut f32) {
+        // SAFETY: the caller vouches for the block; everything is read before anything is written.
+        unsafe { Self::transpose(block, Self::WIDTH, block, Self::WIDTH) }
+    }
     unsafe fn add(self, other: Self) -> Self;
+    unsafe fn sub(self, other: Self) -> Self;
     /// `self * factor + sum`, rounded once.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     unsafe fn round_f16(self) -> Self;
@@ -174,8 +185,29 @@ impl Lanes for Quad {
     }
 
     #[inline(always)]
+    unsafe fn interleave(parts: [Self; 4]) -> [Self; 4] {
+        std::array::from_fn(|lane| Self(parts.map(|part| part.0[lane])))
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, column: usize) {
+        // SAFETY: the caller vouches for the places.
+        unsafe {
+            let lines = [0, 1, 2, 3].map(|line| Self::load(from.add(line * row)));
+            for (line, values) in Self::interleave(lines).into_iter().enumerate() {
+                values.store(to.add(line * column));
+            }
+        }
+    }
+
+    #[inline(always)]
     unsafe fn add(self, other: Self) -> Self {
         Self(std::array::from_fn(|lane| self.0[lane] + other.0[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn sub(self, other: Self) -> Self {
+        Self(std::array::from_fn(|lane| self.0[lane] - other.0[lane]))
     }
 
     #[inline(always)]
@@ -198,6 +230,7 @@ impl Lanes for Quad {
 mod x86 {
     #![allow(clippy::wildcard_imports, reason = "one prefix names the instructions")]
     #![expect(clippy::inline_always, reason = "vectors must take on their caller's instruction set")]
+    #![expect(clippy::needless_range_loop, reason = "plain loops over constant ranges are unrolled")]
 
     use super::{Job, Lanes};
     use std::arch::x86_64::*;
@@ -290,9 +323,57 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn interleave([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let pairs = [
+                    _mm256_castps_pd(_mm256_unpacklo_ps(a, b)),
+                    _mm256_castps_pd(_mm256_unpackhi_ps(a, b)),
+                    _mm256_castps_pd(_mm256_unpacklo_ps(c, d)),
+                    _mm256_castps_pd(_mm256_unpackhi_ps(c, d)),
+                ];
+                // Each of these holds lane i and lane i + 4 of all four.
+                let first = _mm256_castpd_ps(_mm256_unpacklo_pd(pairs[0], pairs[2]));
+                let second = _mm256_castpd_ps(_mm256_unpackhi_pd(pairs[0], pairs[2]));
+                let third = _mm256_castpd_ps(_mm256_unpacklo_pd(pairs[1], pairs[3]));
+                let fourth = _mm256_castpd_ps(_mm256_unpackhi_pd(pairs[1], pairs[3]));
+                [
+                    _mm256_permute2f128_ps::<0x20>(first, second),
+                    _mm256_permute2f128_ps::<0x20>(third, fourth),
+                    _mm256_permute2f128_ps::<0x31>(first, second),
+                    _mm256_permute2f128_ps::<0x31>(third, fourth),
+                ]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, column: usize) {
+            // SAFETY: instruction set and places are the caller's duty.
+            unsafe {
+                let line = |line: usize| Self::load(from.add(line * row));
+                // Quarter `k` of these holds values 2k and 2k + 1 of every second line.
+                let even = Self::interleave([line(0), line(2), line(4), line(6)]);
+                let odd = Self::interleave([line(1), line(3), line(5), line(7)]);
+                for quarter in 0..4 {
+                    let low = _mm256_unpacklo_ps(even[quarter], odd[quarter]);
+                    let high = _mm256_unpackhi_ps(even[quarter], odd[quarter]);
+                    let to = to.add(2 * quarter * column);
+                    _mm256_permute2f128_ps::<0x20>(low, high).store(to);
+                    _mm256_permute2f128_ps::<0x31>(low, high).store(to.add(column));
+                }
+            }
+        }
+
+        #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the instruction set is the caller's duty.
             unsafe { _mm256_add_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm256_sub_ps(self, other) }
         }
 
         #[inline(always)]
@@ -388,9 +469,59 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn interleave([a, b, c, d]: [Self; 4]) -> [Self; 4] {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let low = _mm512_setr_epi32(0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
+                let high = _mm512_setr_epi32(8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31);
+                let first = _mm512_castps_pd(_mm512_permutex2var_ps(a, low, b));
+                let second = _mm512_castps_pd(_mm512_permutex2var_ps(a, high, b));
+                let third = _mm512_castps_pd(_mm512_permutex2var_ps(c, low, d));
+                let fourth = _mm512_castps_pd(_mm512_permutex2var_ps(c, high, d));
+                let low = _mm512_setr_epi64(0, 8, 1, 9, 2, 10, 3, 11);
+                let high = _mm512_setr_epi64(4, 12, 5, 13, 6, 14, 7, 15);
+                [
+                    _mm512_castpd_ps(_mm512_permutex2var_pd(first, low, third)),
+                    _mm512_castpd_ps(_mm512_permutex2var_pd(first, high, third)),
+                    _mm512_castpd_ps(_mm512_permutex2var_pd(second, low, fourth)),
+                    _mm512_castpd_ps(_mm512_permutex2var_pd(second, high, fourth)),
+                ]
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, column: usize) {
+            // SAFETY: instruction set and places are the caller's duty.
+            unsafe {
+                let mut fours = [[_mm512_setzero_ps(); 4]; 4];
+                for first in 0..4 {
+                    fours[first] = Self::interleave([
+                        Self::load(from.add(first * row)),
+                        Self::load(from.add((first + 4) * row)),
+                        Self::load(from.add((first + 8) * row)),
+                        Self::load(from.add((first + 12) * row)),
+                    ]);
+                }
+                for four in 0..4 {
+                    let lines =
+                        Self::interleave([fours[0][four], fours[1][four], fours[2][four], fours[3][four]]);
+                    for line in 0..4 {
+                        lines[line].store(to.add((4 * four + line) * column));
+                    }
+                }
+            }
+        }
+
+        #[inline(always)]
         unsafe fn add(self, other: Self) -> Self {
             // SAFETY: the instruction set is the caller's duty.
             unsafe { _mm512_add_ps(self, other) }
+        }
+
+        #[inline(always)]
+        unsafe fn sub(self, other: Self) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe { _mm512_sub_ps(self, other) }
         }
 
         #[inline(always)]

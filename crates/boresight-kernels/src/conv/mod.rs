@@ -8,22 +8,26 @@ mod scratch;
 mod shape;
 #[cfg(test)]
 mod tests;
+mod walk;
+mod winograd;
 
 use crate::dispatch::{Version, dispatch};
-use crate::{Planes, Store, Write};
+use crate::{Arithmetic, Buffer, Planes, Write};
 use band::Grid;
 use correlate::{Correlation, Finish, Place, Weights};
 use gradient::WeightGradient;
 use lanes::launch;
 use shape::{Optional, assert_len};
+use winograd::{WinogradCorrelation, WinogradGradient};
 
 pub use shape::ConvShape;
 
 /// Convolves `input` with `weight` into `output`.
 ///
-/// Positions outside the input read `border[channel]` (an empty slice means zeros). Each output is one chain of
-/// fused multiply-adds from 0.0 over (input channel, kernel row, kernel column) in this order, then `+ bias`
-/// (an empty slice means zeros), then the rounding that `store` asks for: the same bits on every processor.
+/// Positions outside the input read `border[channel]` (an empty slice means zeros), and an empty `bias` means zeros.
+/// In the arithmetic of a device each output is one chain of fused multiply-adds from 0.0 over (input channel, kernel
+/// row, kernel column) in this order, then `+ bias`, then the rounding of its store. [`Arithmetic::Fast`] may go
+/// through Winograd's transform instead, with about twice the error. Either has the same bits on every processor.
 /// `scratch` grows as needed and holds nothing of value between calls.
 ///
 /// # Panics
@@ -34,11 +38,11 @@ pub fn conv2d(
     border: &[f32],
     weight: &[f32],
     bias: &[f32],
-    store: Store,
+    arithmetic: Arithmetic,
     output: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Buffer,
 ) {
-    forward(Version::best(), shape, input, border, weight, bias, store, output, scratch);
+    forward(Version::best(), shape, input, border, weight, bias, arithmetic, output, scratch);
 }
 
 /// Gradient of the input of [`conv2d`], from the gradient of its output; what falls on the border is dropped.
@@ -53,7 +57,7 @@ pub fn conv2d_grad_input(
     weight: &[f32],
     write: Write,
     grad_input: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Buffer,
 ) {
     input_gradient(Version::best(), shape, grad_output, weight, write, grad_input, scratch);
 }
@@ -71,7 +75,7 @@ pub fn conv2d_grad_weight(
     grad_output: &[f32],
     grad_weight: &mut [f32],
     grad_bias: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Buffer,
 ) {
     let version = Version::best();
     weight_gradient(version, shape, input, border, grad_output, grad_weight, grad_bias, scratch);
@@ -85,9 +89,9 @@ fn forward(
     border: &[f32],
     weight: &[f32],
     bias: &[f32],
-    store: Store,
+    arithmetic: Arithmetic,
     output: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Buffer,
 ) {
     shape.check(border, weight.len());
     assert_len("input", input.len(), shape.input.len(), Optional::No);
@@ -106,12 +110,28 @@ fn forward(
             first: 0,
             taps: [shape.kernel[1].cast_signed(), 1],
         },
-        finish: Finish::Forward { bias, store },
+        finish: Finish::Forward { bias, store: arithmetic.store() },
         target: output,
         place: Place { planes: shape.output(), first: [0, 0], step: [1, 1] },
         scratch,
     };
-    launch(version, correlation);
+    match arithmetic {
+        Arithmetic::Fast => correlate_fast(version, correlation),
+        Arithmetic::Device(_) => launch(version, correlation),
+    }
+}
+
+/// Runs a correlation the way that is fastest.
+fn correlate_fast(version: Version, correlation: Correlation<'_>) {
+    let channels = [correlation.planes.channels, correlation.place.planes.channels];
+    if correlation.groups == 1
+        && correlation.place.step == [1, 1]
+        && winograd::pays(&correlation.grid, channels)
+    {
+        launch(version, WinogradCorrelation(correlation));
+    } else {
+        launch(version, correlation);
+    }
 }
 
 /// [`conv2d_grad_input`] on one instruction set.
@@ -125,7 +145,7 @@ fn input_gradient(
     weight: &[f32],
     write: Write,
     grad_input: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Buffer,
 ) {
     shape.check(&[], weight.len());
     assert_len("grad_output", grad_output.len(), shape.output().len(), Optional::No);
@@ -152,7 +172,7 @@ fn input_phase(
     weight: &[f32],
     write: Write,
     grad_input: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Buffer,
 ) {
     let [y, x] = [0, 1].map(|axis| Phase::new(shape, axis, phase[axis]));
     let (taps, steps) = (shape.taps(), shape.stride.map(usize::cast_signed));
@@ -178,7 +198,7 @@ fn input_phase(
         place: Place { planes: shape.input, first: [y.first, x.first], step: shape.stride },
         scratch,
     };
-    launch(version, correlation);
+    correlate_fast(version, correlation);
 }
 
 /// [`conv2d_grad_weight`] on one instruction set.
@@ -190,7 +210,7 @@ fn weight_gradient(
     grad_output: &[f32],
     grad_weight: &mut [f32],
     grad_bias: &mut [f32],
-    scratch: &mut Vec<f32>,
+    scratch: &mut Buffer,
 ) {
     shape.check(border, grad_weight.len());
     let planes = shape.output();
@@ -198,7 +218,12 @@ fn weight_gradient(
     assert_len("grad_output", grad_output.len(), planes.len(), Optional::No);
     assert_len("grad_bias", grad_bias.len(), shape.out_channels, Optional::Yes);
     let grid = shape.grid();
-    launch(version, WeightGradient { shape, grid, input, border, grad_output, grad_weight, scratch });
+    let gradient = WeightGradient { shape, grid, input, border, grad_output, grad_weight, scratch };
+    if winograd::pays_for_weights(shape) {
+        launch(version, WinogradGradient(gradient));
+    } else {
+        launch(version, gradient);
+    }
     if !grad_bias.is_empty() {
         grad_bias.fill(0.0);
         add_channel_sums(version, planes, grad_output, grad_bias);

@@ -1,7 +1,9 @@
 //! How much scratch the kernels of a convolution need, before they run.
 
 use super::band::{Band, Grid, spread};
-use super::{ConvShape, Phase, WeightGradient, axis_size, correlate, gradient};
+use super::{ConvShape, Phase, WeightGradient, axis_size, correlate, gradient, winograd};
+use crate::Buffer;
+use crate::buffer::parts_len;
 
 /// Lanes and tile rows of the widest vectors; narrower ones need no more.
 const WIDEST: usize = 16;
@@ -37,8 +39,11 @@ impl ConvShape {
     }
 
     fn weight_gradient_len(&self) -> usize {
+        if winograd::pays_for_weights(self) {
+            return winograd::gradient_scratch(self);
+        }
         let (grid, depth) = (self.grid(), self.depth());
-        let (grad_weight, scratch) = (&mut [], &mut Vec::new());
+        let (grad_weight, scratch) = (&mut [], &mut Buffer::default());
         let idle = WeightGradient {
             shape: self,
             grid,
@@ -50,23 +55,36 @@ impl ConvShape {
         };
         let band = idle.band();
         let longest = band.positions(band.images, band.rows).next_multiple_of(WIDEST);
-        gradient::STAGE + depth * self.taps() + depth * band.channel + self.group_outputs() * spread(longest)
+        parts_len(&[
+            gradient::STAGE,
+            depth * self.taps(),
+            depth * band.channel,
+            self.group_outputs() * spread(longest),
+        ])
     }
 }
 
 /// What a correlation from `depth` to `outputs` channels of each group needs.
 fn correlation_len(grid: Grid, [depth, outputs]: [usize; 2], groups: usize) -> usize {
+    if groups == 1 && winograd::pays(&grid, [depth, outputs]) {
+        return plain_len(grid, [depth, outputs], 1)
+            .max(winograd::correlation_scratch(&grid, [depth, outputs]));
+    }
+    plain_len(grid, [depth, outputs], groups)
+}
+
+fn plain_len(grid: Grid, [depth, outputs]: [usize; 2], groups: usize) -> usize {
     let length = depth * grid.kernel[0] * grid.kernel[1];
     let rows = if outputs > 4 { outputs.next_multiple_of(TALLEST) } else { outputs.next_power_of_two() };
     let band = Band::fitting(grid, depth, correlate::BAND_BUDGET);
-    correlate::STAGE + length + groups * rows * length + depth * band.channel
+    parts_len(&[correlate::STAGE, length, groups * rows * length, depth * band.channel])
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{forward, input_gradient, weight_gradient};
     use crate::dispatch::Version;
-    use crate::{ConvShape, Planes, Store, Write};
+    use crate::{Arithmetic, Buffer, ConvShape, Planes, Store, Write};
     use proptest::prelude::*;
 
     proptest! {
@@ -86,12 +104,14 @@ mod tests {
             let (mut input, mut output) = (vec![0.0; shape.input.len()], vec![0.0; shape.output().len()]);
             let mut weight = vec![0.0; shape.weight_len()];
             for version in Version::all() {
-                let mut scratch = Vec::with_capacity(shape.scratch_len());
-                let room = scratch.capacity();
-                forward(version, &shape, &input, &[], &weight, &[], Store::F32, &mut output, &mut scratch);
+                let mut scratch = Buffer::new(shape.scratch_len());
+                let room = scratch.len();
+                for arithmetic in [Arithmetic::Fast, Arithmetic::Device(Store::F32)] {
+                    forward(version, &shape, &input, &[], &weight, &[], arithmetic, &mut output, &mut scratch);
+                }
                 input_gradient(version, &shape, &output, &weight, Write::Set, &mut input, &mut scratch);
                 weight_gradient(version, &shape, &input, &[], &output, &mut weight, &mut [], &mut scratch);
-                prop_assert_eq!(scratch.capacity(), room);
+                prop_assert_eq!(scratch.len(), room);
             }
         }
     }

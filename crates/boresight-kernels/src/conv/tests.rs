@@ -1,18 +1,19 @@
 //! Every kernel on every instruction set against the defining sums in binary64.
 
 use super::*;
+use crate::Store;
 use proptest::prelude::*;
 
 /// One product of the defining sum: indices into output, weights and input (`None`: the border).
-struct Product {
-    output: usize,
-    weight: usize,
+pub(super) struct Product {
+    pub(super) output: usize,
+    pub(super) weight: usize,
     channel: usize,
-    pixel: Option<usize>,
+    pub(super) pixel: Option<usize>,
 }
 
 /// Visits every product, per output in the order (input channel, kernel row, kernel column).
-fn each_product(shape: &ConvShape, mut visit: impl FnMut(Product)) {
+pub(super) fn each_product(shape: &ConvShape, mut visit: impl FnMut(Product)) {
     let (input, planes, depth) = (shape.input, shape.output(), shape.depth());
     let [rows, columns] = shape.kernel;
     for output in 0..planes.len() {
@@ -48,17 +49,17 @@ fn plain_forward(case: &Case, store: Store) -> Vec<f32> {
 
 /// A shape and numbers for it.
 #[derive(Debug)]
-struct Case {
-    shape: ConvShape,
-    input: Vec<f32>,
-    border: Vec<f32>,
-    weight: Vec<f32>,
-    bias: Vec<f32>,
-    slope: Vec<f32>,
+pub(super) struct Case {
+    pub(super) shape: ConvShape,
+    pub(super) input: Vec<f32>,
+    pub(super) border: Vec<f32>,
+    pub(super) weight: Vec<f32>,
+    pub(super) bias: Vec<f32>,
+    pub(super) slope: Vec<f32>,
 }
 
 impl Case {
-    fn new(shape: ConvShape, optional: u8) -> Self {
+    pub(super) fn new(shape: ConvShape, optional: u8) -> Self {
         let some =
             |wanted: bool, length: usize, seed| if wanted { numbers(length, seed) } else { Vec::new() };
         Self {
@@ -71,15 +72,15 @@ impl Case {
         }
     }
 
-    fn pixel(&self, product: &Product) -> f32 {
+    pub(super) fn pixel(&self, product: &Product) -> f32 {
         let border = self.border.get(product.channel).copied().unwrap_or(0.0);
         product.pixel.map_or(border, |at| self.input[at])
     }
 
-    fn forward(&self, version: Version, store: Store, scratch: &mut Vec<f32>) -> Vec<f32> {
+    pub(super) fn forward(&self, version: Version, arithmetic: Arithmetic, scratch: &mut Buffer) -> Vec<f32> {
         let mut output = vec![f32::NAN; self.shape.output().len()];
         let Self { shape, input, border, weight, bias, .. } = self;
-        forward(version, shape, input, border, weight, bias, store, &mut output, scratch);
+        forward(version, shape, input, border, weight, bias, arithmetic, &mut output, scratch);
         output
     }
 }
@@ -94,7 +95,7 @@ fn numbers(length: usize, seed: u64) -> Vec<f32> {
     (0..length).map(|_| next()).collect()
 }
 
-fn bits(values: &[f32]) -> Vec<u32> {
+pub(super) fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
@@ -108,15 +109,17 @@ fn assert_close(found: &[f32], expected: &[f64], terms: usize, what: &str) {
 }
 
 /// Scratch full of NaN: nothing may depend on what an earlier call left there.
-fn used_scratch() -> Vec<f32> {
-    vec![f32::NAN; 20_000]
+pub(super) fn used_scratch() -> Buffer {
+    let mut scratch = Buffer::new(20_000);
+    scratch.fill(f32::NAN);
+    scratch
 }
 
 fn check_forward(case: &Case) {
     for store in [Store::F32, Store::F16] {
         let expected = bits(&plain_forward(case, store));
         for version in Version::all() {
-            let found = bits(&case.forward(version, store, &mut used_scratch()));
+            let found = bits(&case.forward(version, Arithmetic::Device(store), &mut used_scratch()));
             let wrong = found.iter().zip(&expected).position(|(found, expected)| found != expected);
             assert_eq!(wrong, None, "first wrong output, {version:?} {store:?} {:?}", case.shape);
         }
@@ -126,7 +129,7 @@ fn check_forward(case: &Case) {
         exact[product.output] += f64::from(case.pixel(&product)) * f64::from(case.weight[product.weight]);
     });
     let bias = Case { bias: Vec::new(), ..Case::new(case.shape, u8::from(!case.border.is_empty())) };
-    let found = bias.forward(Version::best(), Store::F32, &mut Vec::new());
+    let found = bias.forward(Version::best(), Arithmetic::Device(Store::F32), &mut Buffer::default());
     assert_close(&found, &exact, case.shape.weight_len(), "output");
 }
 
@@ -219,16 +222,16 @@ fn notable_shapes_agree_with_the_defining_sums() {
 #[test]
 fn a_kernel_of_one_on_one_pixel_is_a_product() {
     let shape = square(1, [1, 1], [1, 1], 1, 1);
-    let (mut output, mut scratch) = ([0.0], Vec::new());
-    conv2d(&shape, &[3.0], &[], &[2.0], &[0.5], Store::F32, &mut output, &mut scratch);
+    let (mut output, mut scratch) = ([0.0], Buffer::default());
+    conv2d(&shape, &[3.0], &[], &[2.0], &[0.5], Arithmetic::Device(Store::F32), &mut output, &mut scratch);
     assert_eq!(output[0].to_bits(), 6.5_f32.to_bits());
 }
 
 #[test]
 fn border_values_surround_the_input_and_enter_the_weight_gradient() {
     let shape = square(1, [1, 1], [1, 1], 3, 1);
-    let (mut output, mut scratch) = ([0.0], Vec::new());
-    conv2d(&shape, &[5.0], &[2.0], &[1.0; 9], &[], Store::F32, &mut output, &mut scratch);
+    let (mut output, mut scratch) = ([0.0], Buffer::default());
+    conv2d(&shape, &[5.0], &[2.0], &[1.0; 9], &[], Arithmetic::Device(Store::F32), &mut output, &mut scratch);
     assert_eq!(output[0].to_bits(), 21_f32.to_bits());
     let mut gradient = [0.0; 9];
     conv2d_grad_weight(&shape, &[5.0], &[2.0], &[1.0], &mut gradient, &mut [], &mut scratch);
@@ -239,9 +242,19 @@ fn border_values_surround_the_input_and_enter_the_weight_gradient() {
 fn the_binary16_store_overflows_to_infinity() {
     let shape = square(1, [1, 1], [1, 2], 1, 1);
     for version in Version::all() {
-        let (mut output, mut scratch) = ([0.0; 2], Vec::new());
+        let (mut output, mut scratch) = ([0.0; 2], Buffer::default());
         let input = [65_519.0, -65_520.0];
-        forward(version, &shape, &input, &[], &[1.0], &[], Store::F16, &mut output, &mut scratch);
+        forward(
+            version,
+            &shape,
+            &input,
+            &[],
+            &[1.0],
+            &[],
+            Arithmetic::Device(Store::F16),
+            &mut output,
+            &mut scratch,
+        );
         assert_eq!(bits(&output), bits(&[65_504.0, f32::NEG_INFINITY]));
     }
 }
@@ -250,7 +263,16 @@ fn the_binary16_store_overflows_to_infinity() {
 #[should_panic(expected = "output holds 3 values, the shape needs 4")]
 fn a_slice_of_another_length_is_refused() {
     let shape = square(1, [1, 1], [2, 2], 1, 1);
-    conv2d(&shape, &[0.0; 4], &[], &[1.0], &[], Store::F32, &mut [0.0; 3], &mut Vec::new());
+    conv2d(
+        &shape,
+        &[0.0; 4],
+        &[],
+        &[1.0],
+        &[],
+        Arithmetic::Device(Store::F32),
+        &mut [0.0; 3],
+        &mut Buffer::default(),
+    );
 }
 
 fn any_shape() -> impl Strategy<Value = ConvShape> {
@@ -292,8 +314,8 @@ proptest! {
     fn gradients_are_adjoint_to_the_forward_pass(shape in any_shape()) {
         let case = Case::new(shape, 0);
         let inner = |x: &[f32], y: &[f32]| -> f64 { x.iter().zip(y).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum() };
-        let output = case.forward(Version::best(), Store::F32, &mut Vec::new());
-        let (mut input, mut weight, mut scratch) = (vec![0.0; case.input.len()], vec![0.0; case.weight.len()], Vec::new());
+        let output = case.forward(Version::best(), Arithmetic::Device(Store::F32), &mut Buffer::default());
+        let (mut input, mut weight, mut scratch) = (vec![0.0; case.input.len()], vec![0.0; case.weight.len()], Buffer::default());
         conv2d_grad_input(&shape, &case.slope, &case.weight, Write::Set, &mut input, &mut scratch);
         conv2d_grad_weight(&shape, &case.input, &[], &case.slope, &mut weight, &mut [], &mut scratch);
         let expected = inner(&output, &case.slope);

@@ -11,7 +11,7 @@ mod networks;
 use boresight_core::Seed;
 use boresight_ir::Network;
 use boresight_kernels::{AdamW, Loss, adamw_step, clip_norm, loss_and_gradient};
-use boresight_plan::{Mode, Plan, Store, Team};
+use boresight_plan::{Arithmetic, Mode, Plan, Store, Team};
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -50,8 +50,8 @@ fn bytes<T>(work: impl FnOnce() -> T) -> (usize, T) {
 const BATCH: usize = 3;
 
 /// Checks one network on `team`: the workspace takes what the plan says, and steps take nothing.
-fn check(network: &Network, store: Store, team: &Team) {
-    let Ok(plan) = Plan::training(network, BATCH, store) else { return };
+fn check(network: &Network, arithmetic: Arithmetic, team: &Team) {
+    let Ok(plan) = Plan::training(network, BATCH, arithmetic) else { return };
     let mut weights = networks::weights(network, Seed::new(1)).values().to_vec();
     let images = networks::normals(Seed::new(2), BATCH * network.input_shape().len());
     let (planes, parameters) = (plan.output_planes(), plan.layout().trainable());
@@ -86,10 +86,10 @@ fn a_workspace_takes_the_bytes_that_the_plan_tells_and_steps_take_none() {
         let team = Team::new(NonZeroUsize::new(threads).unwrap());
         for number in 0..100 {
             let network = networks::random(Seed::new(number));
-            for store in [Store::F32, Store::F16] {
-                check(&network, store, &team);
+            for arithmetic in [Arithmetic::Fast, Arithmetic::Device(Store::F16)] {
+                check(&network, arithmetic, &team);
             }
-            let plan = Plan::inference(&network, BATCH, Store::F32).unwrap();
+            let plan = Plan::inference(&network, BATCH, Arithmetic::Fast).unwrap();
             let (taken, memory) = bytes(|| plan.workspace());
             assert_eq!(taken, plan.peak_bytes());
             let (taken, copy) = bytes(|| memory.clone());

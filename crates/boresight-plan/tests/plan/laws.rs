@@ -3,7 +3,7 @@
 use crate::networks::{self, normals};
 use boresight_core::Seed;
 use boresight_ir::{Builder, Conv2d, Network, Op, Shape};
-use boresight_plan::{Error, Mode, Plan, Store, Workspace, dropout_mask};
+use boresight_plan::{Arithmetic, Error, Mode, Plan, Store, Workspace, dropout_mask};
 
 fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
@@ -51,8 +51,8 @@ fn random_networks_have_every_operator() {
 #[test]
 fn a_plan_for_inference_gives_the_bits_of_one_for_training() {
     on_random_networks(2, |network, weights, images| {
-        let training = Plan::training(network, 2, Store::F32).unwrap();
-        let inference = Plan::inference(network, 2, Store::F32).unwrap();
+        let training = Plan::training(network, 2, Arithmetic::Fast).unwrap();
+        let inference = Plan::inference(network, 2, Arithmetic::Fast).unwrap();
         let (mut first, mut second) = (training.workspace(), inference.workspace());
         let expected = training.forward(weights, images, Mode::Evaluate, &mut first);
         assert_eq!(bits(inference.forward(weights, images, Mode::Evaluate, &mut second)), bits(expected));
@@ -63,8 +63,8 @@ fn a_plan_for_inference_gives_the_bits_of_one_for_training() {
 #[test]
 fn images_of_a_batch_do_not_see_each_other_in_evaluation() {
     on_random_networks(2, |network, weights, images| {
-        let both = Plan::inference(network, 2, Store::F32).unwrap();
-        let one = Plan::inference(network, 1, Store::F32).unwrap();
+        let both = Plan::inference(network, 2, Arithmetic::Fast).unwrap();
+        let one = Plan::inference(network, 1, Arithmetic::Fast).unwrap();
         let mut memory = both.workspace();
         let together = both.forward(weights, images, Mode::Evaluate, &mut memory);
         let (mut memory, mut alone) = (one.workspace(), Vec::new());
@@ -87,8 +87,8 @@ fn step(plan: &Plan, weights: &[f32], images: &[f32], memory: &mut Workspace) ->
 #[test]
 fn nothing_of_an_earlier_step_reaches_a_later_one() {
     on_random_networks(2, |network, weights, images| {
-        for store in [Store::F32, Store::F16] {
-            let Ok(plan) = Plan::training(network, 2, store) else { continue };
+        for arithmetic in [Arithmetic::Fast, Arithmetic::Device(Store::F16)] {
+            let Ok(plan) = Plan::training(network, 2, arithmetic) else { continue };
             let fresh = step(&plan, weights, images, &mut plan.workspace());
             let mut memory = plan.workspace();
             // NaN spreads through every value and gradient of this step.
@@ -102,7 +102,7 @@ fn nothing_of_an_earlier_step_reaches_a_later_one() {
 #[test]
 fn every_gradient_is_written() {
     on_random_networks(1, |network, weights, images| {
-        let plan = Plan::training(network, 1, Store::F32).unwrap();
+        let plan = Plan::training(network, 1, Arithmetic::Fast).unwrap();
         let [_, gradient] = step(&plan, weights, images, &mut plan.workspace());
         assert!(gradient.iter().all(|value| value.is_finite()), "{network:?}");
     });
@@ -113,7 +113,7 @@ fn every_stored_activation_of_a_binary16_plan_is_a_binary16_value() {
     for (name, network) in networks::small() {
         let weights = networks::weights(&network, Seed::new(1));
         let (folded, weights) = boresight_ir::fold_batch_norm(&network, &weights).unwrap();
-        let plan = Plan::training(&folded, 1, Store::F16).unwrap();
+        let plan = Plan::training(&folded, 1, Arithmetic::Device(Store::F16)).unwrap();
         let images = normals(Seed::new(2), folded.input_shape().len());
         let mut memory = plan.workspace();
         for mode in [Mode::Evaluate, Mode::Train(Seed::new(3))] {
@@ -134,8 +134,8 @@ fn where_nothing_is_rounded_gradients_do_not_see_the_store() {
         let mut stream = Seed::new(1).stream();
         let mut draw = |count| (0..count).map(|_| stream.below(3) as f32 - 1.0).collect::<Vec<_>>();
         let (weights, images) = (draw(network.layout().len()), draw(network.input_shape().len()));
-        let [wide, narrow] = [Store::F32, Store::F16].map(|store| {
-            let plan = Plan::training(&network, 1, store).unwrap();
+        let [wide, narrow] = [Arithmetic::Fast, Arithmetic::Device(Store::F16)].map(|arithmetic| {
+            let plan = Plan::training(&network, 1, arithmetic).unwrap();
             step(&plan, &weights, &images, &mut plan.workspace()).map(|values| bits(&values))
         });
         assert_eq!(narrow, wide, "{name}");
@@ -147,7 +147,7 @@ fn running_statistics_follow_the_batch_by_the_momentum() {
     let mut builder = Builder::new(Shape::new(1, 1, 4)).unwrap();
     let norm = builder.add("norm", Op::BatchNorm { epsilon: 1e-5 }, &[builder.input()]).unwrap();
     let network = builder.finish(norm).unwrap();
-    let plan = Plan::training(&network, 1, Store::F32).unwrap();
+    let plan = Plan::training(&network, 1, Arithmetic::Fast).unwrap();
     let mut memory = plan.workspace();
     // Scale, shift, border, running mean, running variance.
     let mut weights = [1.0, 0.0, 5.0, 10.0, 8.0];
@@ -164,7 +164,7 @@ fn running_statistics_follow_the_batch_by_the_momentum() {
 fn evaluation_depends_on_running_statistics_and_training_does_not() {
     let (_, network) = networks::small().into_iter().find(|(name, _)| name.contains("alone")).unwrap();
     let weights = networks::weights(&network, Seed::new(1));
-    let plan = Plan::training(&network, 1, Store::F32).unwrap();
+    let plan = Plan::training(&network, 1, Arithmetic::Fast).unwrap();
     let images = normals(Seed::new(2), network.input_shape().len());
     let mut moved = weights.clone();
     let parameters = network.parameter_count();
@@ -197,20 +197,23 @@ fn dropout_keeps_the_mean_and_the_stated_share() {
 #[test]
 fn what_cannot_be_planned_is_refused_by_name() {
     let (_, network) = networks::small().into_iter().find(|(name, _)| name.contains("GELU")).unwrap();
-    assert_eq!(Plan::training(&network, 0, Store::F32).unwrap_err(), Error::EmptyBatch);
-    let error = Plan::inference(&network, 1, Store::F16).unwrap_err();
+    assert_eq!(Plan::training(&network, 0, Arithmetic::Fast).unwrap_err(), Error::EmptyBatch);
+    let error = Plan::inference(&network, 1, Arithmetic::Device(Store::F16)).unwrap_err();
     let message =
         "batch normalisation 'batch_norm1' must be folded before activations are stored as binary16";
     assert_eq!(error.to_string(), message);
 
     let builder = Builder::new(Shape::new(1, 2, 2)).unwrap();
     let input = builder.input();
-    assert_eq!(Plan::training(&builder.finish(input).unwrap(), 1, Store::F32).unwrap_err(), Error::Empty);
+    assert_eq!(
+        Plan::training(&builder.finish(input).unwrap(), 1, Arithmetic::Fast).unwrap_err(),
+        Error::Empty
+    );
 
     let mut builder = Builder::new(Shape::new(1, 2, 2)).unwrap();
     let conv = builder.add("conv", Op::Conv2d(Conv2d::same(2, 1)), &[builder.input()]).unwrap();
     let mean = builder.add("mean", Op::GlobalAvgPool, &[conv]).unwrap();
     let square = builder.add("square", Op::ChannelScale, &[mean, mean]).unwrap();
-    let error = Plan::training(&builder.finish(square).unwrap(), 1, Store::F32).unwrap_err();
+    let error = Plan::training(&builder.finish(square).unwrap(), 1, Arithmetic::Fast).unwrap_err();
     assert_eq!(error, Error::SelfScale { node: "square".into() });
 }

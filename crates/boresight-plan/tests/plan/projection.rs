@@ -6,7 +6,7 @@ use boresight_ir::{
     Builder, Conv2d, InputForm, Network, NodeId, Op, Resize, Shape, Weights, Window, fold_batch_norm,
 };
 use boresight_numerics::NumericProfile;
-use boresight_plan::{Mode, Plan, Projection, Store};
+use boresight_plan::{Arithmetic, Mode, Plan, Projection};
 
 const MEAN: [f32; 3] = [1200.0, 900.0, 2500.0];
 const DEVIATION: [f32; 3] = [300.0, 450.0, 1100.0];
@@ -42,7 +42,7 @@ fn projection(network: &Network, profile: &NumericProfile, input: InputForm) -> 
 }
 
 fn logits(network: &Network, weights: &[f32], images: &[f32]) -> Vec<f32> {
-    let plan = Plan::inference(network, 1, Store::F32).unwrap();
+    let plan = Plan::inference(network, 1, Arithmetic::Fast).unwrap();
     plan.forward(weights, images, Mode::Evaluate, &mut plan.workspace()).to_vec()
 }
 
@@ -86,7 +86,7 @@ fn a_folded_network_on_counts_is_the_network_on_normalised_images_up_to_rounding
     let Folded { original, weights, network, master } = folded();
     let raw = counts(Seed::new(1), network.input_shape().len());
     let whole = projection(&original, &NumericProfile::f32(), InputForm::Normalised);
-    let plan = Plan::inference(&original, 1, Store::F32).unwrap();
+    let plan = Plan::inference(&original, 1, Arithmetic::Fast).unwrap();
     let mut images = raw.clone();
     whole.images(plan.input_planes(), &mut images);
     let expected = logits(&original, weights.values(), &images);
@@ -123,7 +123,7 @@ fn the_adjoint_is_the_gradient_of_the_projected_network() {
     let Folded { network, master, .. } = folded();
     let projection = projection(&network, &NumericProfile::f32(), InputForm::Counts);
     let raw = counts(Seed::new(2), network.input_shape().len());
-    let plan = Plan::training(&network, 1, Store::F32).unwrap();
+    let plan = Plan::training(&network, 1, Arithmetic::Fast).unwrap();
     let mut memory = plan.workspace();
     let mut device = vec![0.0; master.values().len()];
     projection.constants(master.values(), &mut device);

@@ -4,7 +4,7 @@ use crate::networks::{self, normals};
 use boresight_core::Seed;
 use boresight_ir::{Builder, Conv2d, Network, Op, Shape};
 use boresight_kernels::{AdamW, adamw_step};
-use boresight_plan::{Mode, Plan, Store, Team};
+use boresight_plan::{Arithmetic, Mode, Plan, Store, Team};
 use std::num::NonZeroUsize;
 
 /// No number of threads that is tested divides it.
@@ -34,8 +34,8 @@ fn three_steps(plan: &Plan, weights: &[f32], images: &[f32], team: &Team) -> Vec
     seen.into_iter().map(f32::to_bits).collect()
 }
 
-fn check(network: &Network, store: Store, teams: &[Team]) {
-    let Ok(plan) = Plan::training(network, BATCH, store) else { return };
+fn check(network: &Network, arithmetic: Arithmetic, teams: &[Team]) {
+    let Ok(plan) = Plan::training(network, BATCH, arithmetic) else { return };
     let weights = networks::weights(network, Seed::new(1));
     let images = normals(Seed::new(2), BATCH * network.input_shape().len());
     let expected = three_steps(&plan, weights.values(), &images, &Team::alone());
@@ -50,8 +50,8 @@ fn every_number_of_threads_gives_the_same_bits() {
     let teams = [2, 3, 5].map(team);
     for number in 0..60 {
         let network = networks::random(Seed::new(number));
-        for store in [Store::F32, Store::F16] {
-            check(&network, store, &teams);
+        for arithmetic in [Arithmetic::Fast, Arithmetic::Device(Store::F16)] {
+            check(&network, arithmetic, &teams);
         }
     }
 }
@@ -75,13 +75,13 @@ fn steps_that_are_worth_help_give_the_same_bits() {
     {
         last = builder.add(format!("{}{at}", op.name()), op, &[last]).unwrap();
     }
-    check(&builder.finish(last).unwrap(), Store::F32, &[2, 3, 5, 9].map(team));
+    check(&builder.finish(last).unwrap(), Arithmetic::Fast, &[2, 3, 5, 9].map(team));
 }
 
 #[test]
 fn two_workspaces_may_share_a_team() {
     let network = networks::random(Seed::new(3));
-    let plan = Plan::training(&network, BATCH, Store::F32).unwrap();
+    let plan = Plan::training(&network, BATCH, Arithmetic::Fast).unwrap();
     let weights = networks::weights(&network, Seed::new(1));
     let images = normals(Seed::new(2), BATCH * network.input_shape().len());
     let expected = three_steps(&plan, weights.values(), &images, &Team::alone());

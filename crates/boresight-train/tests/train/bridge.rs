@@ -4,7 +4,7 @@ use crate::networks::{self, normals};
 use boresight_core::Seed;
 use boresight_ir::{Network, Weights};
 use boresight_plan::Plan;
-use boresight_train::{CandleNetwork, Mode, Store};
+use boresight_train::{Arithmetic, CandleNetwork, Mode};
 use candle_core::{DType, Device, Tensor, Var};
 
 const TRAIN: Mode = Mode::Train(Seed::new(8));
@@ -20,7 +20,7 @@ struct Bridged {
 fn bridged() -> Bridged {
     let (_, network) = networks::small().into_iter().find(|(name, _)| name.contains("GELU")).unwrap();
     let weights = networks::weights(&network, Seed::new(1));
-    let bridge = CandleNetwork::new(&network, &weights, 2, Store::F32).unwrap();
+    let bridge = CandleNetwork::new(&network, &weights, 2, Arithmetic::Fast).unwrap();
     let parameters = Tensor::new(&weights.values()[..network.parameter_count()], &Device::Cpu).unwrap();
     Bridged { network, weights, bridge, parameters: Var::from_tensor(&parameters).unwrap() }
 }
@@ -44,7 +44,7 @@ fn bits_of(tensor: &Tensor) -> Vec<u32> {
 
 /// Logits and gradient of their sum, by the plan itself.
 fn planned(bridged: &Bridged, images: &[f32], mode: Mode) -> [Vec<u32>; 2] {
-    let plan = Plan::training(&bridged.network, 2, Store::F32).unwrap();
+    let plan = Plan::training(&bridged.network, 2, Arithmetic::Fast).unwrap();
     let mut memory = plan.workspace();
     let weights = bridged.weights.values();
     let logits = plan.forward(weights, images, mode, &mut memory).to_vec();
@@ -117,7 +117,7 @@ fn statistics_move_when_they_are_committed_and_not_before() {
     bridged.bridge.apply(&bridged.parameters, &tensor(&bridged.network, &images), TRAIN).unwrap();
     assert_eq!(bits(bridged.bridge.statistics()), before);
 
-    let plan = Plan::training(&bridged.network, 2, Store::F32).unwrap();
+    let plan = Plan::training(&bridged.network, 2, Arithmetic::Fast).unwrap();
     let mut memory = plan.workspace();
     let mut expected = bridged.weights.values().to_vec();
     plan.forward(&expected, &images, TRAIN, &mut memory);
@@ -150,6 +150,6 @@ fn what_does_not_fit_is_refused_in_one_sentence() {
         "images depend on a variable, but a plan has no gradient for them: detach them"
     );
     let (_, other) = networks::small().swap_remove(0);
-    let error = CandleNetwork::new(&other, &weights, 2, Store::F32).unwrap_err();
+    let error = CandleNetwork::new(&other, &weights, 2, Arithmetic::Fast).unwrap_err();
     assert!(error.to_string().starts_with("the network has "), "{error}");
 }

@@ -4,7 +4,7 @@ use crate::networks;
 use crate::oracle::{Case, norm, numbers, relative, widen};
 use boresight_core::Seed;
 use boresight_ir::{Builder, Conv2d, Op, Role, Shape, Weights, Window};
-use boresight_plan::{Mode, Plan, Store};
+use boresight_plan::{Arithmetic, Mode, Plan};
 use boresight_train::ComposedNetwork;
 use candle_core::{DType, Device, Tensor};
 
@@ -65,7 +65,7 @@ fn statistics_of_a_batch_are_those_that_the_plan_commits() {
         let weights = networks::weights(&network, Seed::new(number));
         let parameters = network.parameter_count();
         let images = networks::normals(Seed::new(3), 2 * network.input_shape().len());
-        let plan = Plan::training(&network, 2, Store::F32).unwrap();
+        let plan = Plan::training(&network, 2, Arithmetic::Fast).unwrap();
         let mut memory = plan.workspace();
         let mode = Mode::Train(Seed::new(4));
         plan.forward(weights.values(), &images, mode, &mut memory);

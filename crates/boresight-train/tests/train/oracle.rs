@@ -1,7 +1,7 @@
 //! Logits and gradients of one network by several ways.
 
 use boresight_ir::{Network, Weights};
-use boresight_plan::{Mode, Plan, Store};
+use boresight_plan::{Arithmetic, Mode, Plan};
 use boresight_train::ComposedNetwork;
 use candle_core::{DType, Device, Tensor, Var};
 
@@ -28,7 +28,7 @@ pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
 impl Case<'_> {
     /// By the plan.
     pub(crate) fn plan(&self) -> Answer {
-        let plan = Plan::training(self.network, self.batch, Store::F32).unwrap();
+        let plan = Plan::training(self.network, self.batch, Arithmetic::Fast).unwrap();
         let mut workspace = plan.workspace();
         let weights = self.weights.values();
         let logits = widen(plan.forward(weights, self.images, self.mode, &mut workspace));
