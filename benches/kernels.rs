@@ -4,7 +4,7 @@
 
 use boresight::core::Seed;
 use boresight::kernels::{
-    Buffer, ConvShape, Planes, Store, Write, conv2d, conv2d_grad_input, conv2d_grad_weight,
+    Arithmetic, Buffer, ConvShape, Planes, Write, conv2d, conv2d_grad_input, conv2d_grad_weight,
 };
 use criterion::{BenchmarkGroup, Criterion, Throughput, measurement::WallTime};
 use std::time::Duration;
@@ -54,7 +54,7 @@ fn convolution(group: &mut BenchmarkGroup<'_, WallTime>, shape: &ConvShape) {
     let (mut grad_input, mut grad_weight) = (vec![0.0; input.len()], vec![0.0; weight.len()]);
     let mut scratch = Buffer::default();
     group.bench_function("forward", |bencher| {
-        bencher.iter(|| conv2d(shape, &input, &[], &weight, &[], Store::F32, &mut output, &mut scratch));
+        bencher.iter(|| conv2d(shape, &input, &[], &weight, &[], Arithmetic::Fast, &mut output, &mut scratch));
     });
     group.bench_function("gradient of the input", |bencher| {
         bencher.iter(|| conv2d_grad_input(shape, &slope, &weight, Write::Set, &mut grad_input, &mut scratch));
