@@ -54,7 +54,8 @@ fn convolution(group: &mut BenchmarkGroup<'_, WallTime>, shape: &ConvShape) {
     let (mut grad_input, mut grad_weight) = (vec![0.0; input.len()], vec![0.0; weight.len()]);
     let mut scratch = Buffer::default();
     group.bench_function("forward", |bencher| {
-        bencher.iter(|| conv2d(shape, &input, &[], &weight, &[], Arithmetic::Fast, &mut output, &mut scratch));
+        bencher
+            .iter(|| conv2d(shape, &input, &[], &weight, &[], Arithmetic::Fast, &mut output, &mut scratch));
     });
     group.bench_function("gradient of the input", |bencher| {
         bencher.iter(|| conv2d_grad_input(shape, &slope, &weight, Write::Set, &mut grad_input, &mut scratch));

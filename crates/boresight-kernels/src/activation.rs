@@ -3,8 +3,9 @@
 #![expect(clippy::inline_always, reason = "the functions must take on their caller's instruction set")]
 
 use crate::dispatch::{Version, dispatch};
-use crate::rows::{map, pass_pairs};
-use crate::{Store, Write, math};
+use crate::gradient::Gradient;
+use crate::rows::map;
+use crate::{Store, math};
 
 /// A pointwise function behind an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -142,28 +143,29 @@ dispatch! {
     }
 }
 
-/// Writes the gradient of [`activate`] with respect to `x`, given `grad_y`, the gradient with respect to its result.
+/// Turns `gradient`, that of the result of [`activate`], into that of `x`; given a `sum`, that is added to it instead and
+/// `gradient` holds nothing of value.
 ///
 /// # Panics
 /// When the slices differ in length.
-pub fn activate_grad(activation: Activation, x: &[f32], grad_y: &[f32], write: Write, grad_x: &mut [f32]) {
-    assert_eq!(x.len(), grad_y.len(), "input and gradient differ in length");
-    assert_eq!(x.len(), grad_x.len(), "input and its gradient differ in length");
-    activate_grad_all(Version::best(), activation, x, grad_y, write, grad_x);
+pub fn activate_grad(activation: Activation, x: &[f32], gradient: &mut [f32], sum: Option<&mut [f32]>) {
+    assert_eq!(x.len(), gradient.len(), "input and gradient differ in length");
+    activate_grad_all(Version::best(), activation, x, Gradient::new(gradient, sum));
 }
 
 dispatch! {
-    fn activate_grad_all(activation: Activation, x: &[f32], grad_y: &[f32], write: Write, grad_x: &mut [f32]) {
-        with_function!(activation, F => pass_pairs(write, x, grad_y, grad_x, F::chain));
+    fn activate_grad_all(activation: Activation, x: &[f32], gradient: Gradient<'_>) {
+        with_function!(activation, F => {
+            // SAFETY: the gradient is borrowed by this call alone.
+            unsafe { gradient.pass(0..x.len(), x, F::chain) }
+        });
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{
-        assert_close, assert_gradient, bits, dot, numbers, plain_activation, wide, written,
-    };
+    use crate::testing::{assert_close, assert_gradient, bits, dot, numbers, passed, plain_activation, wide};
     use proptest::prelude::*;
 
     const ALL: [Activation; 5] =
@@ -181,7 +183,7 @@ mod tests {
                 activate(activation, Store::F32, &x, &mut y);
                 let expected: Vec<f64> = wide(&x).iter().map(|&x| plain_activation(activation, x)).collect();
                 assert_close(&y, &expected, 1e-6);
-                let gradient = written(len, |write, grad_x| activate_grad(activation, &x, &grad_y, write, grad_x));
+                let gradient = passed(&grad_y, |gradient, sum| activate_grad(activation, &x, gradient, sum));
                 assert_gradient(&x, &gradient, |x| {
                     let y: Vec<f64> = x.iter().map(|&x| plain_activation(activation, x)).collect();
                     dot(&y, &grad_y)
@@ -193,10 +195,11 @@ mod tests {
     #[test]
     fn gradients_are_zero_exactly_at_the_kinks() {
         let x = [-1.0, -0.0, 0.0, 1.0, 6.0, 7.0];
-        let mut gradient = [f32::NAN; 6];
-        activate_grad(Activation::Relu, &x, &[1.0; 6], Write::Set, &mut gradient);
+        let mut gradient = [1.0; 6];
+        activate_grad(Activation::Relu, &x, &mut gradient, None);
         assert_eq!(bits(&gradient), bits(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]));
-        activate_grad(Activation::Relu6, &x, &[1.0; 6], Write::Set, &mut gradient);
+        let mut gradient = [1.0; 6];
+        activate_grad(Activation::Relu6, &x, &mut gradient, None);
         assert_eq!(bits(&gradient), bits(&[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
     }
 
@@ -230,7 +233,8 @@ mod tests {
             let run = |version| {
                 let (mut y, mut d) = (vec![0.0; 1003], numbers(3, 1003));
                 activate_all(version, activation, Store::F16, &x, &mut y);
-                activate_grad_all(version, activation, &x, &g, Write::Add, &mut d);
+                let mut gradient = g.clone();
+                activate_grad_all(version, activation, &x, Gradient::new(&mut gradient, Some(&mut d)));
                 (bits(&y), bits(&d))
             };
             let results: Vec<_> = Version::all().into_iter().map(run).collect();

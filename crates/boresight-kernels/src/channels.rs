@@ -1,6 +1,7 @@
 //! Operators that move, join and weigh channels: copies, sums, scaling per channel, dropout.
 
 use crate::dispatch::{Version, dispatch};
+use crate::gradient::Gradient;
 use crate::rows::{PairSums, map, map_pairs, pass, pass_pairs};
 use crate::{Planes, Store, Write};
 
@@ -89,7 +90,8 @@ dispatch! {
     }
 }
 
-/// Gradients of [`channel_scale`] with respect to both factors; `grad_s` is summed in binary64.
+/// Gradients of [`channel_scale`]: `gradient`, that of the result, becomes that of `x`; given a `sum`, that is added to it
+/// instead and `gradient` holds nothing of value. `grad_s` is written as `write_s` says.
 ///
 /// # Panics
 /// When a slice's length does not fit `planes`.
@@ -97,33 +99,37 @@ pub fn channel_scale_grad(
     planes: Planes,
     x: &[f32],
     s: &[f32],
-    grad_y: &[f32],
-    write_x: Write,
-    grad_x: &mut [f32],
+    gradient: &mut [f32],
+    sum: Option<&mut [f32]>,
     write_s: Write,
     grad_s: &mut [f32],
 ) {
-    let maps = [x.len(), grad_y.len(), grad_x.len()];
-    assert!(maps.iter().all(|&len| len == planes.len()), "a feature map does not fill its planes");
+    assert_eq!(
+        (x.len(), gradient.len()),
+        (planes.len(), planes.len()),
+        "a feature map does not fill its planes"
+    );
     let factors = planes.batch * planes.channels;
     assert_eq!((s.len(), grad_s.len()), (factors, factors), "not one factor per plane");
-    channel_scale_grad_all(Version::best(), planes.plane(), x, s, grad_y, write_x, grad_x, write_s, grad_s);
+    let gradient = Gradient::new(gradient, sum);
+    channel_scale_grad_all(Version::best(), planes.plane(), x, s, gradient, write_s, grad_s);
 }
 
 dispatch! {
     fn channel_scale_grad_all(
-        plane: usize, x: &[f32], s: &[f32], grad_y: &[f32], write_x: Write, grad_x: &mut [f32], write_s: Write,
-        grad_s: &mut [f32],
+        plane: usize, x: &[f32], s: &[f32], gradient: Gradient<'_>, write_s: Write, grad_s: &mut [f32],
     ) {
         for (at, (&s, grad_s)) in s.iter().zip(grad_s).enumerate() {
             let range = at * plane..(at + 1) * plane;
-            let g = &grad_y[range.clone()];
-            let mut sums = PairSums::ZERO;
-            sums.add(&x[range.clone()], g, |x, g| (f64::from(x) * f64::from(g), 0.0));
+            let (x, mut sums) = (&x[range.clone()], PairSums::ZERO);
+            // SAFETY: the gradient is borrowed by this call alone.
+            unsafe {
+                sums.add(x, gradient.place.part(range.clone()), |x, g| (x * g, 0.0));
+                gradient.pass(range, x, |_, g| g * s);
+            }
             #[expect(clippy::cast_possible_truncation, reason = "rounds to f32 once")]
             let total = sums.totals().0 as f32;
             *grad_s = write_s.apply(*grad_s, total);
-            pass(write_x, g, &mut grad_x[range], |g| g * s);
         }
     }
 }
@@ -156,7 +162,7 @@ dispatch! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{assert_close, assert_gradient, bits, dot, numbers, wide, written};
+    use crate::testing::{assert_close, assert_gradient, bits, dot, numbers, passed, wide, written};
     use proptest::prelude::*;
 
     proptest! {
@@ -198,13 +204,12 @@ mod tests {
             let mut y = vec![f32::NAN; x.len()];
             channel_scale(planes, &x, &s, Store::F32, &mut y);
             assert_close(&y, &plain(&wide(&x), &wide(&s)), 1e-6);
-            let grad = |write_x, grad_x: &mut [f32], write_s, grad_s: &mut [f32]| {
-                channel_scale_grad(planes, &x, &s, &grad_y, write_x, grad_x, write_s, grad_s);
-            };
-            let grad_x =
-                written(x.len(), |write, grad_x| grad(write, grad_x, Write::Set, &mut vec![0.0; s.len()]));
-            let grad_s =
-                written(s.len(), |write, grad_s| grad(Write::Add, &mut vec![0.0; x.len()], write, grad_s));
+            let grad_x = passed(&grad_y, |gradient, sum| {
+                channel_scale_grad(planes, &x, &s, gradient, sum, Write::Set, &mut s.clone());
+            });
+            let grad_s = written(s.len(), |write, grad_s| {
+                channel_scale_grad(planes, &x, &s, &mut grad_y.clone(), None, write, grad_s);
+            });
             assert_gradient(&x, &grad_x, |x| dot(&plain(x, &wide(&s)), &grad_y));
             assert_gradient(&s, &grad_s, |s| dot(&plain(&wide(&x), s), &grad_y));
         }
@@ -255,17 +260,8 @@ mod tests {
             let (mut grad_x, mut grad_s) = (z.clone(), s.clone());
             add_all(version, &x, &z, Store::F16, &mut sum);
             channel_scale_all(version, 143, &x, &s, Store::F16, &mut scaled);
-            channel_scale_grad_all(
-                version,
-                143,
-                &x,
-                &s,
-                &z,
-                Write::Add,
-                &mut grad_x,
-                Write::Add,
-                &mut grad_s,
-            );
+            let gradient = Gradient::new(&mut grad_x, None);
+            channel_scale_grad_all(version, 143, &x, &s, gradient, Write::Add, &mut grad_s);
             let mut masked = z.clone();
             mask_all(version, &x, &z, Write::Add, &mut masked);
             [sum, scaled, grad_x, grad_s, masked].map(|values| bits(&values))

@@ -7,6 +7,7 @@ mod channels;
 mod conv;
 mod dispatch;
 mod error;
+mod gradient;
 mod loss;
 pub mod math;
 mod norm;

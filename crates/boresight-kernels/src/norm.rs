@@ -5,8 +5,9 @@
 use crate::activation::{Activation, Function, with_function};
 use crate::buffer::Shared;
 use crate::dispatch::{Version, dispatch};
-use crate::rows::{PairSums, map, pass, pass_pairs};
-use crate::{Planes, Store, Team, Write};
+use crate::gradient::Gradient;
+use crate::rows::{PairSums, map};
+use crate::{Planes, Store, Team};
 use std::ops::Range;
 
 /// Where each image keeps the plane of one channel.
@@ -25,23 +26,30 @@ fn count(planes: Planes) -> f64 {
     (planes.batch * planes.plane()).max(1) as f64
 }
 
-/// Mean and biased variance of one channel, summed in binary64 about the channel's first value.
+/// Mean and biased variance of one channel, summed about the mean of its first values.
 #[inline(always)]
 fn moments(planes: Planes, channel: usize, x: &[f32]) -> (f64, f64) {
-    let origin = channel_planes(planes, channel).next().and_then(|range| x[range].first());
-    let origin = origin.map_or(0.0, |&x| f64::from(x));
+    let origin = channel_planes(planes, channel).next().map_or(0.0, |range| origin(&x[range]));
     let mut sums = PairSums::ZERO;
     for range in channel_planes(planes, channel) {
         sums.add(&x[range.clone()], &x[range], |x, _| {
-            let offset = f64::from(x) - origin;
+            let offset = x - origin;
             (offset, offset * offset)
         });
     }
+    let origin = f64::from(origin);
     let (sum, squares) = sums.totals();
     let offset = sum / count(planes);
     let variance = squares / count(planes) - offset * offset;
     // Rounding may leave a tiny negative number; NaN passes.
     (origin + offset, if variance < 0.0 { 0.0 } else { variance })
+}
+
+/// The mean of the first values of a plane: near enough to that of the channel that squares about it keep their digits.
+#[inline(always)]
+fn origin(plane: &[f32]) -> f32 {
+    let first = &plane[..plane.len().min(64)];
+    first.iter().sum::<f32>() / first.len().max(1) as f32
 }
 
 /// Normalisation and linear map of one channel: (x - mean) * scale + beta.
@@ -83,7 +91,7 @@ fn check(planes: Planes, maps: [usize; 2], vectors: [usize; 4]) {
 /// y = activation((x - mean) / sqrt(variance + epsilon) * gamma + beta), with the statistics of this very batch.
 ///
 /// `gamma`, `beta` and the results `mean` and `variance` (biased) hold one value per channel.
-/// The statistics are summed in binary64.
+/// The statistics are summed in stretches of binary32, the stretches in binary64.
 ///
 /// # Panics
 /// When a slice's length does not fit `planes`.
@@ -196,7 +204,8 @@ fn narrow(value: f64) -> f32 {
 /// Gradients of [`batch_norm_train`] through activation, linear map and the statistics of the batch.
 ///
 /// `mean` and `variance` are those that the forward pass returned; the value before the activation is computed
-/// anew, bit by bit as there. `grad_gamma` and `grad_beta` are overwritten, `grad_x` as `write` says.
+/// anew, bit by bit as there. `gradient` is that of the result, and becomes that of `x`; given a `sum`, that of `x` is
+/// added to it instead and `gradient` holds nothing of value. `grad_gamma` and `grad_beta` are overwritten.
 ///
 /// # Panics
 /// When a slice's length does not fit `planes`.
@@ -210,17 +219,16 @@ pub fn batch_norm_grad(
     variance: &[f32],
     epsilon: f32,
     activation: Activation,
-    grad_y: &[f32],
-    write: Write,
-    grad_x: &mut [f32],
+    gradient: &mut [f32],
+    sum: Option<&mut [f32]>,
     grad_gamma: &mut [f32],
     grad_beta: &mut [f32],
 ) {
-    check(planes, [x.len(), grad_y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
-    check(planes, [grad_x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
+    check(planes, [x.len(), gradient.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
+    check(planes, [x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
     let statistics = Statistics { mean, variance, epsilon, origin: Origin::Batch };
-    let outputs = Outputs { write, grad_x: Shared::new(grad_x), grad_gamma, grad_beta };
-    norm_grads(team, planes, x, gamma, beta, statistics, activation, grad_y, outputs);
+    let outputs = Outputs { gradient: Gradient::new(gradient, sum), grad_gamma, grad_beta };
+    norm_grads(team, planes, x, gamma, beta, statistics, activation, outputs);
 }
 
 /// Gradients of [`batch_norm_eval`]: the statistics are constants. Otherwise as [`batch_norm_grad`].
@@ -237,17 +245,16 @@ pub fn batch_norm_eval_grad(
     variance: &[f32],
     epsilon: f32,
     activation: Activation,
-    grad_y: &[f32],
-    write: Write,
-    grad_x: &mut [f32],
+    gradient: &mut [f32],
+    sum: Option<&mut [f32]>,
     grad_gamma: &mut [f32],
     grad_beta: &mut [f32],
 ) {
-    check(planes, [x.len(), grad_y.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
-    check(planes, [grad_x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
+    check(planes, [x.len(), gradient.len()], [gamma.len(), beta.len(), mean.len(), variance.len()]);
+    check(planes, [x.len(); 2], [grad_gamma.len(), grad_beta.len(), gamma.len(), beta.len()]);
     let statistics = Statistics { mean, variance, epsilon, origin: Origin::Given };
-    let outputs = Outputs { write, grad_x: Shared::new(grad_x), grad_gamma, grad_beta };
-    norm_grads(team, planes, x, gamma, beta, statistics, activation, grad_y, outputs);
+    let outputs = Outputs { gradient: Gradient::new(gradient, sum), grad_gamma, grad_beta };
+    norm_grads(team, planes, x, gamma, beta, statistics, activation, outputs);
 }
 
 /// Whether the statistics depend on the input.
@@ -266,8 +273,7 @@ struct Statistics<'a> {
 }
 
 struct Outputs<'a> {
-    write: Write,
-    grad_x: Shared<'a>,
+    gradient: Gradient<'a>,
     grad_gamma: &'a mut [f32],
     grad_beta: &'a mut [f32],
 }
@@ -281,15 +287,14 @@ fn norm_grads(
     beta: &[f32],
     statistics: Statistics<'_>,
     activation: Activation,
-    grad_y: &[f32],
     outputs: Outputs<'_>,
 ) {
     let (version, share) = (Version::best(), team.share(planes.channels));
-    let Outputs { write, grad_x, grad_gamma, grad_beta } = outputs;
+    let Outputs { gradient, grad_gamma, grad_beta } = outputs;
     let parts = grad_gamma.chunks_mut(share).zip(grad_beta.chunks_mut(share)).enumerate();
     team.each(parts, |(part, (grad_gamma, grad_beta))| {
-        let outputs = Outputs { write, grad_x, grad_gamma, grad_beta };
-        norm_grad(version, planes, part * share, x, gamma, beta, statistics, activation, grad_y, outputs);
+        let outputs = Outputs { gradient, grad_gamma, grad_beta };
+        norm_grad(version, planes, part * share, x, gamma, beta, statistics, activation, outputs);
     });
 }
 
@@ -297,16 +302,14 @@ dispatch! {
     /// The channels from `first` on; `grad_gamma` and `grad_beta` of the outputs are theirs alone.
     fn norm_grad(
         planes: Planes, first: usize, x: &[f32], gamma: &[f32], beta: &[f32], statistics: Statistics<'_>,
-        activation: Activation, grad_y: &[f32], outputs: Outputs<'_>,
+        activation: Activation, outputs: Outputs<'_>,
     ) {
         let totals = outputs.grad_gamma.iter_mut().zip(outputs.grad_beta);
         for (channel, (grad_gamma, grad_beta)) in (first..).zip(totals) {
             let (mean, variance) = (statistics.mean[channel], statistics.variance[channel]);
             let affine = Affine::new(mean, variance, statistics.epsilon, gamma[channel], beta[channel]);
             with_function!(activation, F => {
-                let keep = F::COSTLY && outputs.write == Write::Set;
-                let kept = keep.then_some(outputs.grad_x);
-                let (sum, product) = channel_sums::<F>(planes, channel, x, affine, grad_y, kept);
+                let (sum, product) = channel_sums::<F>(planes, channel, x, affine, outputs.gradient);
                 *grad_beta = narrow(sum);
                 *grad_gamma = narrow(product * f64::from(affine.rate));
                 let slope = match statistics.origin {
@@ -316,11 +319,7 @@ dispatch! {
                     }
                     Origin::Given => (0.0, 0.0),
                 };
-                if keep {
-                    finish(planes, channel, x, affine, slope, outputs.grad_x);
-                } else {
-                    channel_grad::<F>(planes, channel, x, affine, grad_y, slope, outputs.write, outputs.grad_x);
-                }
+                channel_grad::<F>(planes, channel, x, affine, slope, outputs.gradient);
             });
         }
     }
@@ -346,25 +345,24 @@ fn before_activation<F: Function>(x: &[f32], affine: Affine, grad_y: &[f32]) -> 
     gradient
 }
 
-/// Sums of g and g * (x - mean) over a channel, where g is the gradient before the activation; g itself goes to `kept`.
+/// Sums of g and g * (x - mean) over a channel, where g is the gradient before the activation; where the activation is
+/// costly, g is left in place of the result's gradient.
 #[inline(always)]
 fn channel_sums<F: Function>(
     planes: Planes,
     channel: usize,
     x: &[f32],
     affine: Affine,
-    grad_y: &[f32],
-    kept: Option<Shared<'_>>,
+    gradient: Gradient<'_>,
 ) -> (f64, f64) {
     let mut sums = PairSums::ZERO;
-    let mean = f64::from(affine.mean);
     for range in channel_blocks(planes, channel) {
-        let x = &x[range.clone()];
-        let g = &before_activation::<F>(x, affine, &grad_y[range.clone()])[..x.len()];
-        sums.add(x, g, |x, g| (f64::from(g), f64::from(g) * (f64::from(x) - mean)));
-        if let Some(kept) = kept {
-            // SAFETY: as in `normalise`.
-            unsafe { kept.part(range) }.copy_from_slice(g);
+        // SAFETY: as in `normalise`.
+        let (x, place) = (&x[range.clone()], unsafe { gradient.place.part(range) });
+        let g = &before_activation::<F>(x, affine, place)[..x.len()];
+        sums.add(x, g, |x, g| (g, g * (x - affine.mean)));
+        if F::COSTLY {
+            place.copy_from_slice(g);
         }
     }
     sums.totals()
@@ -378,35 +376,25 @@ impl Affine {
     }
 }
 
-/// The input's gradient of one channel.
+/// The input's gradient of one channel, after [`channel_sums`].
 #[inline(always)]
 fn channel_grad<F: Function>(
     planes: Planes,
     channel: usize,
     x: &[f32],
     affine: Affine,
-    grad_y: &[f32],
     slope: (f32, f32),
-    write: Write,
-    grad_x: Shared<'_>,
+    gradient: Gradient<'_>,
 ) {
-    for range in channel_blocks(planes, channel) {
-        let x = &x[range.clone()];
-        let g = before_activation::<F>(x, affine, &grad_y[range.clone()]);
-        // SAFETY: as in `normalise`.
-        let grad_x = unsafe { grad_x.part(range) };
-        pass_pairs(write, x, &g, grad_x, |x, g| affine.chain(x, g, slope));
-    }
-}
-
-/// As [`channel_grad`], where `grad_x` already holds the gradient before the activation.
-#[inline(always)]
-fn finish(planes: Planes, channel: usize, x: &[f32], affine: Affine, slope: (f32, f32), grad_x: Shared<'_>) {
     for range in channel_planes(planes, channel) {
+        let x = &x[range.clone()];
         // SAFETY: as in `normalise`.
-        let grad_x = unsafe { grad_x.part(range.clone()) };
-        for (d, &x) in grad_x.iter_mut().zip(&x[range]) {
-            *d = affine.chain(x, *d, slope);
+        unsafe {
+            if F::COSTLY {
+                gradient.pass(range, x, |x, g| affine.chain(x, g, slope));
+            } else {
+                gradient.pass(range, x, |x, g| affine.chain(x, F::chain(affine.apply(x), g), slope));
+            }
         }
     }
 }
@@ -431,7 +419,8 @@ dispatch! {
     }
 }
 
-/// Gradients of [`scale_shift`]; `grad_scale` and `grad_shift` are overwritten, `grad_x` as `write` says.
+/// Gradients of [`scale_shift`]; `grad_scale` and `grad_shift` are overwritten, `gradient` and `sum` are as for
+/// [`batch_norm_grad`].
 ///
 /// # Panics
 /// When a slice's length does not fit `planes`.
@@ -440,37 +429,38 @@ pub fn scale_shift_grad(
     planes: Planes,
     x: &[f32],
     scale: &[f32],
-    grad_y: &[f32],
-    write: Write,
-    grad_x: &mut [f32],
+    gradient: &mut [f32],
+    sum: Option<&mut [f32]>,
     grad_scale: &mut [f32],
     grad_shift: &mut [f32],
 ) {
     let vectors = [scale.len(), grad_scale.len(), grad_shift.len(), scale.len()];
-    check(planes, [x.len(), grad_y.len()], vectors);
-    check(planes, [grad_x.len(); 2], vectors);
-    let (version, grad_x, share) = (Version::best(), Shared::new(grad_x), team.share(planes.channels));
+    check(planes, [x.len(), gradient.len()], vectors);
+    let (version, gradient) = (Version::best(), Gradient::new(gradient, sum));
+    let share = team.share(planes.channels);
     let parts = grad_scale.chunks_mut(share).zip(grad_shift.chunks_mut(share)).enumerate();
     team.each(parts, |(part, (grad_scale, grad_shift))| {
         let first = part * share;
-        scale_shift_grad_all(version, planes, first, x, scale, grad_y, write, grad_x, grad_scale, grad_shift);
+        scale_shift_grad_all(version, planes, first, x, scale, gradient, grad_scale, grad_shift);
     });
 }
 
 dispatch! {
     /// The channels from `first` on; `grad_scale` and `grad_shift` are theirs alone.
     fn scale_shift_grad_all(
-        planes: Planes, first: usize, x: &[f32], scale: &[f32], grad_y: &[f32], write: Write,
-        grad_x: Shared<'_>, grad_scale: &mut [f32], grad_shift: &mut [f32],
+        planes: Planes, first: usize, x: &[f32], scale: &[f32], gradient: Gradient<'_>, grad_scale: &mut [f32],
+        grad_shift: &mut [f32],
     ) {
         for (channel, (grad_scale, grad_shift)) in (first..).zip(grad_scale.iter_mut().zip(grad_shift)) {
             let factor = scale[channel];
             let mut sums = PairSums::ZERO;
             for range in channel_planes(planes, channel) {
-                let g = &grad_y[range.clone()];
-                sums.add(&x[range.clone()], g, |x, g| (f64::from(g), f64::from(g) * f64::from(x)));
+                let x = &x[range.clone()];
                 // SAFETY: as in `normalise`.
-                pass(write, g, unsafe { grad_x.part(range) }, |g| g * factor);
+                unsafe {
+                    sums.add(x, gradient.place.part(range.clone()), |x, g| (g, g * x));
+                    gradient.pass(range, x, |_, g| g * factor);
+                }
             }
             let (shift, scale) = sums.totals();
             (*grad_shift, *grad_scale) = (narrow(shift), narrow(scale));

@@ -109,34 +109,46 @@ impl Sum {
     /// The total.
     #[inline(always)]
     pub(crate) fn total(self) -> f64 {
-        let mut lanes = self.0;
-        let mut half = LANES / 2;
-        while half > 0 {
-            for at in 0..half {
-                lanes[at] += lanes[at + half];
-            }
-            half /= 2;
-        }
-        lanes[0]
+        total(self.0)
     }
 }
 
-/// Two sums over the pairs of two rows, ordered as [`Sum`].
+/// Partial sums of [`PairSums`]: four vectors of the widest kind.
+const PAIR_LANES: usize = 64;
+
+/// Pairs that are summed in binary32 before their sums are added in binary64.
+const STRETCH: usize = 16 * PAIR_LANES;
+
+/// Two sums over the pairs of two rows, with one order on every machine: pair `i` of a stretch goes to partial sum
+/// `i % 64` in binary32, at most sixteen to each; partial sums are added up in binary64.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct PairSums(Sum, Sum);
+pub(crate) struct PairSums([[f64; PAIR_LANES]; 2]);
 
 impl PairSums {
-    pub(crate) const ZERO: Self = Self(Sum::ZERO, Sum::ZERO);
+    pub(crate) const ZERO: Self = Self([[0.0; PAIR_LANES]; 2]);
 
     /// Adds both results of f(x, g) for every pair of numbers.
     #[inline(always)]
-    pub(crate) fn add(&mut self, x: &[f32], g: &[f32], f: impl Fn(f32, f32) -> (f64, f64)) {
-        for (x, g) in x.chunks(LANES).zip(g.chunks(LANES)) {
-            let lanes = self.0.0.iter_mut().zip(&mut self.1.0);
-            for ((first, second), (&x, &g)) in lanes.zip(x.iter().zip(g)) {
+    pub(crate) fn add(&mut self, x: &[f32], g: &[f32], f: impl Fn(f32, f32) -> (f32, f32)) {
+        for (x, g) in x.chunks(STRETCH).zip(g.chunks(STRETCH)) {
+            let (mut first, mut second) = ([0.0_f32; PAIR_LANES], [0.0_f32; PAIR_LANES]);
+            let ((x, last_x), (g, last_g)) = (x.as_chunks::<PAIR_LANES>(), g.as_chunks::<PAIR_LANES>());
+            for (x, g) in x.iter().zip(g) {
+                for lane in 0..PAIR_LANES {
+                    let (a, b) = f(x[lane], g[lane]);
+                    first[lane] += a;
+                    second[lane] += b;
+                }
+            }
+            for (lane, (&x, &g)) in last_x.iter().zip(last_g).enumerate() {
                 let (a, b) = f(x, g);
-                *first += a;
-                *second += b;
+                first[lane] += a;
+                second[lane] += b;
+            }
+            for (sums, partial) in self.0.iter_mut().zip([&first, &second]) {
+                for (sum, &partial) in sums.iter_mut().zip(partial) {
+                    *sum += f64::from(partial);
+                }
             }
         }
     }
@@ -144,6 +156,20 @@ impl PairSums {
     /// Both totals.
     #[inline(always)]
     pub(crate) fn totals(self) -> (f64, f64) {
-        (self.0.total(), self.1.total())
+        let [first, second] = self.0;
+        (total(first), total(second))
     }
+}
+
+/// The sum of all lanes, halves added to each other until one is left.
+#[inline(always)]
+fn total<const N: usize>(mut lanes: [f64; N]) -> f64 {
+    let mut half = N / 2;
+    while half > 0 {
+        for at in 0..half {
+            lanes[at] += lanes[at + half];
+        }
+        half /= 2;
+    }
+    lanes[0]
 }

@@ -121,3 +121,17 @@ pub(crate) fn plain_activation(activation: Activation, x: f64) -> f64 {
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
     }
 }
+
+/// Runs a kernel that passes a gradient on in place, and again with a sum that it is added to; checks that the two fit
+/// together and returns the gradient.
+pub(crate) fn passed(grad_y: &[f32], mut run: impl FnMut(&mut [f32], Option<&mut [f32]>)) -> Vec<f32> {
+    let (mut gradient, mut used) = (grad_y.to_vec(), grad_y.to_vec());
+    run(&mut gradient, None);
+    let before = numbers(99, grad_y.len());
+    let mut sum = before.clone();
+    run(&mut used, Some(&mut sum));
+    let expected: Vec<f64> =
+        before.iter().zip(&gradient).map(|(&b, &g)| f64::from(b) + f64::from(g)).collect();
+    assert_close(&sum, &expected, 1e-5);
+    gradient
+}

@@ -5,7 +5,7 @@ use crate::step::{Kind, Norm, Step, TensorId};
 use crate::{Mode, Plan, Workspace};
 use boresight_ir::Resize;
 use boresight_kernels as kernels;
-use boresight_kernels::{Buffer, ConvShape, Planes, Team, Write};
+use boresight_kernels::{ConvShape, Planes, Team, Write};
 use std::iter::once;
 use std::ops::Range;
 
@@ -34,10 +34,10 @@ impl Plan {
         memory.written.fill(false);
         for step in self.steps.iter().rev() {
             let Some(slot) = self.tensors[step.output].gradient else { continue };
-            let output = std::mem::take(&mut memory.slots[slot]);
-            let slope = &output[..self.tensors[step.output].planes.len()];
+            let mut place = std::mem::take(&mut memory.slots[slot]);
+            let slope = &mut place[..self.tensors[step.output].planes.len()];
             Pass { plan: self, step, weights, images, slope, memory }.run(gradient);
-            memory.slots[slot] = output;
+            memory.slots[slot] = place;
         }
     }
 }
@@ -53,9 +53,8 @@ type Rule = fn(
     &[f32],
     f32,
     kernels::Activation,
-    &[f32],
-    Write,
     &mut [f32],
+    Option<&mut [f32]>,
     &mut [f32],
     &mut [f32],
 );
@@ -72,8 +71,8 @@ struct Pass<'data> {
     step: &'data Step,
     weights: &'data [f32],
     images: &'data [f32],
-    /// Gradient of the step's result.
-    slope: &'data [f32],
+    /// Gradient of the step's result, which nobody reads afterwards.
+    slope: &'data mut [f32],
     memory: &'data mut Workspace,
 }
 
@@ -81,17 +80,17 @@ impl Pass<'_> {
     fn run(&mut self, gradient: &mut [f32]) {
         match &self.step.kind {
             Kind::Convolve { shape, weight, bias, border } => {
-                self.weight_gradient(shape, [weight, bias, border], gradient);
-                self.each_part(0);
+                self.convolve(shape, [weight, bias, border], gradient);
             }
             Kind::Normalise(norm) => self.normalise(norm, gradient),
             Kind::ScaleShift { scale, shift } => self.scale_shift(scale, shift, gradient),
+            Kind::Activate(activation) => self.activate(*activation),
             Kind::ChannelScale => self.channel_scale(),
             _ => (0..self.step.inputs.len()).for_each(|operand| self.each_part(operand)),
         }
     }
 
-    /// Calls `write` with the gradient of an operand, if it is needed.
+    /// Calls `write` with the gradient of an operand, if it is needed and does not stand in the place of the result's.
     fn pass_on(&mut self, operand: usize, write: impl FnOnce(&mut Self, Write, &mut [f32])) {
         let tensor = self.step.inputs[operand];
         let Some(slot) = self.plan.tensors[tensor].gradient else { return };
@@ -101,59 +100,110 @@ impl Pass<'_> {
         self.memory.slots[slot] = target;
     }
 
+    /// Calls `pass` to turn the result's gradient into that of the first operand, given where else the latter is added.
+    fn pass_on_in_place(&mut self, pass: impl FnOnce(&mut Self, Option<&mut [f32]>)) {
+        if self.is_in_place(0) {
+            self.mark(self.step.inputs[0]);
+            return pass(self, None);
+        }
+        self.pass_on(0, |own, write, target| match write {
+            Write::Add => pass(own, Some(target)),
+            // Another place was planned for it only where something is written there before.
+            Write::Set => {
+                pass(own, None);
+                target.copy_from_slice(own.slope);
+            }
+        });
+    }
+
+    /// Whether the gradient of an operand stands where that of the result does.
+    fn is_in_place(&self, operand: usize) -> bool {
+        let tensors = &self.plan.tensors;
+        tensors[self.step.inputs[operand]].gradient == tensors[self.step.output].gradient
+    }
+
     fn mark(&mut self, tensor: TensorId) -> Write {
         if std::mem::replace(&mut self.memory.written[tensor], true) { Write::Add } else { Write::Set }
     }
 
     /// Passes the gradient on to an operand, images divided among the threads.
     fn each_part(&mut self, operand: usize) {
+        if self.is_in_place(operand) {
+            self.mark(self.step.inputs[operand]);
+            return;
+        }
         self.pass_on(operand, |pass, write, target| {
-            let Pass { plan, step, weights, images, slope, ref mut memory } = *pass;
+            let Pass { plan, step, weights, images, ref slope, ref mut memory } = *pass;
             let Workspace { slots, scratch, team, masks, mode, .. } = &mut **memory;
             let masks = matches!(mode, Mode::Train(_)).then_some(&**masks);
             let count = plan.input_planes().batch;
             let whole = Part { plan, step, weights, images, slots, first: 0, count };
             let team = plan.team_for(step, team);
             let parts = by_images(whole, team, step.inputs[operand], target);
-            team.each_with(scratch, parts, |scratch, (part, target)| {
+            team.each_with(scratch, parts, |_, (part, target)| {
                 let slope = &slope[part.range(step.output)];
-                part.backward(operand, slope, masks, write, target, scratch);
+                part.backward(operand, slope, masks, write, target);
             });
         });
     }
 
-    /// Chunks of images have sums of their own, which are added in the order of the chunks.
-    fn weight_gradient(
+    /// Both gradients of a convolution, chunk by chunk, while the slope of a chunk is in the cache. Chunks have sums of
+    /// their own for the weights, which are added in the order of the chunks.
+    fn convolve(&mut self, shape: &ConvShape, ranges: [&Range<usize>; 3], gradient: &mut [f32]) {
+        let input = self.step.inputs[0];
+        if self.plan.tensors[input].gradient.is_none() {
+            return self.convolve_chunks(shape, ranges, gradient, Write::Set, &mut []);
+        }
+        self.pass_on(0, |pass, write, target| pass.convolve_chunks(shape, ranges, gradient, write, target));
+    }
+
+    /// As [`Pass::convolve`]; an empty `target` means that the input needs no gradient.
+    fn convolve_chunks(
         &mut self,
         shape: &ConvShape,
         [weight, bias, border]: [&Range<usize>; 3],
         gradient: &mut [f32],
+        write: Write,
+        target: &mut [f32],
     ) {
-        let (plan, step, slope) = (self.plan, self.step, self.slope);
-        let Workspace { slots, partial, scratch, team, .. } = &mut *self.memory;
+        let Pass { plan, step, weights, images, ref slope, ref mut memory } = *self;
+        let Workspace { slots, partial, scratch, team, .. } = &mut **memory;
         let [grad_weight, grad_bias] = disjoint(gradient, [weight.clone(), bias.clone()]);
         let batch = shape.input.batch;
-        let whole =
-            Part { plan, step, weights: self.weights, images: self.images, slots, first: 0, count: batch };
+        let whole = Part { plan, step, weights, images, slots, first: 0, count: batch };
         let (chunk, size) = (chunk(shape), weight.len() + bias.len());
         let others = (batch.div_ceil(chunk) - 1) * size;
-        let targets = partial[..others].chunks_mut(size).map(|sums| sums.split_at_mut(weight.len()));
-        let targets = once((&mut *grad_weight, &mut *grad_bias)).chain(targets).enumerate();
-        plan.team_for(step, team).each_with(scratch, targets, |scratch, (at, (grad_weight, grad_bias))| {
-            let part = whole.of(at * chunk..batch.min((at + 1) * chunk));
-            let (shape, slope) =
-                (ConvShape { input: part.operand(0), ..*shape }, &slope[part.range(step.output)]);
-            let border = &part.weights[border.clone()];
-            kernels::conv2d_grad_weight(
-                &shape,
-                part.value(0),
-                border,
-                slope,
-                grad_weight,
-                grad_bias,
-                scratch,
-            );
+        let sums = partial[..others].chunks_mut(size).map(|sums| sums.split_at_mut(weight.len()));
+        let sums = once((&mut *grad_weight, &mut *grad_bias)).chain(sums);
+        let image = if target.is_empty() { 0 } else { plan.image_len(step.inputs[0]) };
+        let mut rest = target;
+        let targets = (0..batch).step_by(chunk).map(|first| {
+            let (part, others) = std::mem::take(&mut rest).split_at_mut(chunk.min(batch - first) * image);
+            rest = others;
+            part
         });
+        let parts = sums.zip(targets).enumerate();
+        plan.team_for(step, team).each_with(
+            scratch,
+            parts,
+            |scratch, (at, ((grad_weight, grad_bias), target))| {
+                let part = whole.of(at * chunk..batch.min((at + 1) * chunk));
+                let (shape, slope) =
+                    (ConvShape { input: part.operand(0), ..*shape }, &slope[part.range(step.output)]);
+                let (x, border) = (part.value(0), &weights[border.clone()]);
+                kernels::conv2d_grad_weight(&shape, x, border, slope, grad_weight, grad_bias, scratch);
+                if !target.is_empty() {
+                    kernels::conv2d_grad_input(
+                        &shape,
+                        slope,
+                        &weights[weight.clone()],
+                        write,
+                        target,
+                        scratch,
+                    );
+                }
+            },
+        );
         for sums in partial[..others].chunks(size) {
             let (weight, bias) = sums.split_at(weight.len());
             kernels::add_assign(weight, grad_weight);
@@ -161,19 +211,21 @@ impl Pass<'_> {
         }
     }
 
-    /// The whole batch of this step.
-    fn whole(&self) -> Part<'_> {
+    /// The step's first operand, its shape and the threads for the step.
+    fn operand(&self) -> (Planes, &[f32], &Team) {
         let Pass { plan, step, weights, images, .. } = *self;
         let count = plan.input_planes().batch;
-        Part { plan, step, weights, images, slots: &self.memory.slots, first: 0, count }
+        let whole = Part { plan, step, weights, images, slots: &self.memory.slots, first: 0, count };
+        (whole.operand(0), whole.value(0), plan.team_for(step, &self.memory.team))
     }
 
     fn normalise(&mut self, norm: &Norm, gradient: &mut [f32]) {
-        let (weights, slope) = (self.weights, self.slope);
+        let weights = self.weights;
         let [scale, shift] = [&norm.scale, &norm.shift].map(|range| &weights[range.clone()]);
         let [grad_scale, grad_shift] = disjoint(gradient, [norm.scale.clone(), norm.shift.clone()]);
         let (epsilon, activation) = (norm.epsilon, norm.activation);
-        self.pass_on(0, |pass, write, target| {
+        self.pass_on_in_place(|pass, sum| {
+            let slope = std::mem::take(&mut pass.slope);
             let (rule, (mean, variance)): (Rule, _) = match pass.memory.mode {
                 Mode::Train(_) => (kernels::batch_norm_grad, norm.batch(&pass.memory.statistics)),
                 Mode::Evaluate => (
@@ -181,50 +233,65 @@ impl Pass<'_> {
                     (&weights[norm.mean.clone()], &weights[norm.variance.clone()]),
                 ),
             };
-            let (whole, team) = (pass.whole(), pass.plan.team_for(pass.step, &pass.memory.team));
-            let (planes, x) = (whole.operand(0), whole.value(0));
+            let (planes, x, team) = pass.operand();
             rule(
-                team, planes, x, scale, shift, mean, variance, epsilon, activation, slope, write, target,
-                grad_scale, grad_shift,
+                team, planes, x, scale, shift, mean, variance, epsilon, activation, slope, sum, grad_scale,
+                grad_shift,
             );
+            pass.slope = slope;
         });
     }
 
     fn scale_shift(&mut self, scale: &Range<usize>, shift: &Range<usize>, gradient: &mut [f32]) {
-        let slope = self.slope;
         let [grad_scale, grad_shift] = disjoint(gradient, [scale.clone(), shift.clone()]);
         let scale = &self.weights[scale.clone()];
-        self.pass_on(0, |pass, write, target| {
-            let (whole, team) = (pass.whole(), pass.plan.team_for(pass.step, &pass.memory.team));
-            let (planes, x) = (whole.operand(0), whole.value(0));
-            kernels::scale_shift_grad(team, planes, x, scale, slope, write, target, grad_scale, grad_shift);
+        self.pass_on_in_place(|pass, sum| {
+            let slope = std::mem::take(&mut pass.slope);
+            let (planes, x, team) = pass.operand();
+            kernels::scale_shift_grad(team, planes, x, scale, slope, sum, grad_scale, grad_shift);
+            pass.slope = slope;
+        });
+    }
+
+    fn activate(&mut self, activation: kernels::Activation) {
+        self.pass_on_in_place(|pass, sum| {
+            let slope = std::mem::take(&mut pass.slope);
+            let (_, x, team) = pass.operand();
+            let share = team.share(x.len());
+            let sums = optional_chunks(sum, share);
+            let parts = x.chunks(share).zip(slope.chunks_mut(share)).zip(sums);
+            team.each(parts, |((x, slope), sum)| kernels::activate_grad(activation, x, slope, sum));
+            pass.slope = slope;
         });
     }
 
     fn channel_scale(&mut self) {
-        let (plan, step, slope) = (self.plan, self.step, self.slope);
-        self.pass_on(0, |pass, write_x, grad_x| {
+        let (plan, step) = (self.plan, self.step);
+        self.pass_on_in_place(|pass, sum| {
             pass.pass_on(1, |pass, write_factors, grad_factors| {
-                let (whole, team) = (pass.whole(), plan.team_for(step, &pass.memory.team));
+                let slope = std::mem::take(&mut pass.slope);
+                let Pass { weights, images, ref memory, .. } = *pass;
+                let count = plan.input_planes().batch;
+                let whole = Part { plan, step, weights, images, slots: &memory.slots, first: 0, count };
+                let team = plan.team_for(step, &memory.team);
+                let sums = optional_chunks(sum, team.share(count) * plan.image_len(step.inputs[0]));
                 let factors = by_images(whole, team, step.inputs[1], grad_factors);
-                let parts = by_images(whole, team, step.inputs[0], grad_x).zip(factors);
-                team.each(parts, |((part, grad_x), (_, grad_factors))| {
+                let parts = by_images(whole, team, step.inputs[0], slope).zip(factors).zip(sums);
+                team.each(parts, |(((part, slope), (_, grad_factors)), sum)| {
                     let (x, factors) = (part.value(0), part.value(1));
-                    let slope = &slope[part.range(step.output)];
-                    kernels::channel_scale_grad(
-                        part.operand(0),
-                        x,
-                        factors,
-                        slope,
-                        write_x,
-                        grad_x,
-                        write_factors,
-                        grad_factors,
-                    );
+                    let planes = part.operand(0);
+                    kernels::channel_scale_grad(planes, x, factors, slope, sum, write_factors, grad_factors);
                 });
+                pass.slope = slope;
             });
         });
     }
+}
+
+/// Chunks of a slice, or as many nothings as are asked for.
+fn optional_chunks(slice: Option<&mut [f32]>, size: usize) -> impl Iterator<Item = Option<&mut [f32]>> {
+    let mut chunks = slice.map(|slice| slice.chunks_mut(size.max(1)));
+    std::iter::from_fn(move || Some(chunks.as_mut().and_then(Iterator::next)))
 }
 
 impl Part<'_> {
@@ -236,18 +303,10 @@ impl Part<'_> {
         masks: Option<&[f32]>,
         write: Write,
         target: &mut [f32],
-        scratch: &mut Buffer,
     ) {
         let (planes, result) = (self.operand(operand), self.result());
         let size = [result.height, result.width];
         match &self.step.kind {
-            Kind::Convolve { shape, weight, .. } => {
-                let (shape, weight) = (ConvShape { input: planes, ..*shape }, &self.weights[weight.clone()]);
-                kernels::conv2d_grad_input(&shape, slope, weight, write, target, scratch);
-            }
-            Kind::Activate(activation) => {
-                kernels::activate_grad(*activation, self.value(0), slope, write, target);
-            }
             Kind::MaxPool(window) => {
                 let x = self.value(0);
                 kernels::max_pool_grad(planes, window.kernel, window.stride, x, slope, write, target);
@@ -283,8 +342,12 @@ impl Part<'_> {
                 None => copy(slope, write, target),
             },
             Kind::Add => copy(slope, write, target),
-            // These make several gradients at once.
-            Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::ChannelScale => {}
+            // These have gradients of parameters, or pass on in place.
+            Kind::Convolve { .. }
+            | Kind::Normalise(_)
+            | Kind::ScaleShift { .. }
+            | Kind::Activate(_)
+            | Kind::ChannelScale => {}
         }
     }
 }

@@ -68,13 +68,19 @@ impl Plan {
         self.tensors[self.output].gradient = Some(slots.take(self.tensors[self.output].planes.len()));
         for at in (0..self.steps.len()).rev() {
             let step = &self.steps[at];
-            for &input in &step.inputs {
+            let (output, first) = (step.output, step.inputs[0]);
+            let own = self.tensors[output].gradient;
+            let in_place = step.passes_on_in_place() && made[first] && self.tensors[first].gradient.is_none();
+            if in_place {
+                self.tensors[first].gradient = own;
+            }
+            for &input in &self.steps[at].inputs {
                 let tensor = &mut self.tensors[input];
                 if made[input] && tensor.gradient.is_none() {
                     tensor.gradient = Some(slots.take(tensor.planes.len()));
                 }
             }
-            if let Some(slot) = self.tensors[step.output].gradient {
+            if let Some(slot) = own.filter(|_| !in_place) {
                 slots.release(slot);
             }
             self.release(LastRead::Backward(at), last, slots);
@@ -102,6 +108,16 @@ impl Plan {
 }
 
 impl Step {
+    /// Whether the rule turns the gradient of the result into that of the first operand where it stands.
+    fn passes_on_in_place(&self) -> bool {
+        match self.kind {
+            Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::Activate(_) | Kind::ChannelScale => true,
+            // A tensor that is added to itself collects two gradients.
+            Kind::Add => !self.inputs[1..].contains(&self.inputs[0]),
+            _ => false,
+        }
+    }
+
     /// Whether the rule of the gradient needs what the step has read.
     const fn backward_reads_inputs(&self) -> bool {
         match self.kind {

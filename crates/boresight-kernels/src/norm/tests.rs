@@ -1,5 +1,5 @@
 use super::*;
-use crate::testing::{assert_close, assert_gradient, bits, dot, numbers, plain_activation, wide, written};
+use crate::testing::{assert_close, assert_gradient, bits, dot, numbers, passed, plain_activation, wide};
 use proptest::prelude::*;
 
 const EPSILON: f32 = 1e-2;
@@ -105,14 +105,9 @@ proptest! {
         assert_close(&y, &apply(activation, &case.norm(&wide(x), &wide(gamma), &wide(beta), &stats)), 1e-5);
 
         let (mut grad_gamma, mut grad_beta) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-        let mut parameters = |write, grad_x: &mut [f32]| batch_norm_grad(&Team::alone(),
-            planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, write, grad_x,
+        let grad_x = passed(grad_y, |gradient, sum| batch_norm_grad(&Team::alone(),
+            planes, x, gamma, beta, &mean, &variance, EPSILON, activation, gradient, sum,
             &mut grad_gamma, &mut grad_beta,
-        );
-        parameters(Write::Set, &mut vec![0.0; x.len()]);
-        let grad_x = written(x.len(), |write, grad_x| batch_norm_grad(&Team::alone(),
-            planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, write, grad_x,
-            &mut vec![0.0; channels], &mut vec![0.0; channels],
         ));
         let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| {
             dot(&apply(activation, &case.norm(x, gamma, beta, &plain_moments(planes, x))), grad_y)
@@ -138,13 +133,9 @@ proptest! {
         assert_close(&y, &apply(activation, &case.norm(&wide(x), &wide(gamma), &wide(beta), &stats)), 1e-5);
 
         let (mut grad_gamma, mut grad_beta) = (vec![f32::NAN; channels], vec![f32::NAN; channels]);
-        batch_norm_eval_grad(&Team::alone(),
-            planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, Write::Set,
-            &mut vec![0.0; x.len()], &mut grad_gamma, &mut grad_beta,
-        );
-        let grad_x = written(x.len(), |write, grad_x| batch_norm_eval_grad(&Team::alone(),
-            planes, x, gamma, beta, &mean, &variance, EPSILON, activation, grad_y, write, grad_x,
-            &mut vec![0.0; channels], &mut vec![0.0; channels],
+        let grad_x = passed(grad_y, |gradient, sum| batch_norm_eval_grad(&Team::alone(),
+            planes, x, gamma, beta, &mean, &variance, EPSILON, activation, gradient, sum,
+            &mut grad_gamma, &mut grad_beta,
         ));
         let loss = |x: &[f64], gamma: &[f64], beta: &[f64]| {
             dot(&apply(activation, &case.norm(x, gamma, beta, &stats)), grad_y)
@@ -173,12 +164,8 @@ proptest! {
         prop_assert_eq!(bits(&rounded), bits(&expected));
 
         let (mut grad_scale, mut grad_shift) = (vec![f32::NAN; scale.len()], vec![f32::NAN; scale.len()]);
-        let mut spare = vec![0.0; x.len()];
-        scale_shift_grad(&Team::alone(),
-            planes, &x, &scale, &grad_y, Write::Set, &mut spare, &mut grad_scale, &mut grad_shift,
-        );
-        let grad_x = written(x.len(), |write, grad_x| scale_shift_grad(&Team::alone(),
-            planes, &x, &scale, &grad_y, write, grad_x, &mut scale.clone(), &mut shift.clone(),
+        let grad_x = passed(&grad_y, |gradient, sum| scale_shift_grad(&Team::alone(),
+            planes, &x, &scale, gradient, sum, &mut grad_scale, &mut grad_shift,
         ));
         assert_gradient(&x, &grad_x, |x| dot(&plain(x, &wide(&scale), &wide(&shift)), &grad_y));
         assert_gradient(&scale, &grad_scale, |scale| dot(&plain(&wide(&x), scale, &wide(&shift)), &grad_y));
@@ -271,17 +258,15 @@ fn every_instruction_set_gives_the_same_bits() {
                 &mut mean,
                 &mut variance,
             );
-            let (mut grad_x, mut grad_gamma, mut grad_beta) =
-                (vec![0.0; x.len()], vec![0.0; 3], vec![0.0; 3]);
+            let (mut grad_x, mut grad_gamma, mut grad_beta) = (grad_y.clone(), vec![0.0; 3], vec![0.0; 3]);
             let statistics =
                 Statistics { mean: &mean, variance: &variance, epsilon: EPSILON, origin: Origin::Batch };
             let outputs = Outputs {
-                write: Write::Set,
-                grad_x: Shared::new(&mut grad_x),
+                gradient: Gradient::new(&mut grad_x, None),
                 grad_gamma: &mut grad_gamma,
                 grad_beta: &mut grad_beta,
             };
-            norm_grad(version, planes, 0, &x, &gamma, &beta, statistics, activation, &grad_y, outputs);
+            norm_grad(version, planes, 0, &x, &gamma, &beta, statistics, activation, outputs);
             let mut mapped = vec![0.0; x.len()];
             scale_shift_all(version, planes, &x, &gamma, &beta, Store::F16, &mut mapped);
             [y, mean, variance, grad_x, grad_gamma, grad_beta, mapped].map(|values| bits(&values))
@@ -299,7 +284,8 @@ fn every_number_of_threads_gives_the_same_bits() {
         let run = |threads| {
             let team = Team::new(std::num::NonZeroUsize::new(threads).unwrap());
             let [mut mean, mut variance, mut grad_gamma, mut grad_beta] = [const { [0.0; 7] }; 4];
-            let [mut y, mut fixed, mut grad_x, mut grad_z] = [(); 4].map(|()| vec![0.0; x.len()]);
+            let [mut y, mut fixed] = [(); 2].map(|()| vec![0.0; x.len()]);
+            let [mut grad_x, mut grad_z] = [(); 2].map(|()| grad_y.clone());
             batch_norm_train(
                 &team,
                 planes,
@@ -325,24 +311,13 @@ fn every_number_of_threads_gives_the_same_bits() {
                 &variance,
                 EPSILON,
                 activation,
-                &grad_y,
-                Write::Set,
                 &mut grad_x,
+                None,
                 &mut grad_gamma,
                 &mut grad_beta,
             );
             let norm = [grad_gamma, grad_beta].concat();
-            scale_shift_grad(
-                &team,
-                planes,
-                &x,
-                &gamma,
-                &grad_y,
-                Write::Set,
-                &mut grad_z,
-                &mut grad_gamma,
-                &mut grad_beta,
-            );
+            scale_shift_grad(&team, planes, &x, &gamma, &mut grad_z, None, &mut grad_gamma, &mut grad_beta);
             [y, fixed, grad_x, grad_z, norm, [mean, variance, grad_gamma, grad_beta].concat()]
                 .map(|values| bits(&values))
         };
