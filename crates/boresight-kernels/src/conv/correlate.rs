@@ -140,8 +140,19 @@ impl Correlation<'_> {
         output
     }
 
-    /// The channels from `output` of `group` on, in `image`.
-    fn block(&mut self, image: usize, group: usize, output: usize, first_row: usize) -> Block {
+    /// Whether each result reads one position alone, its own, so that planes can be read where they stand.
+    fn is_pointwise(&self) -> bool {
+        let Grid { size, kernel, stride, origin } = self.grid;
+        let [source, target] = [self.planes, self.place.planes].map(|planes| [planes.height, planes.width]);
+        kernel == [1, 1]
+            && stride == [1, 1]
+            && origin == [0, 0]
+            && (self.place.step, size, source) == ([1, 1], target, target)
+            && self.planes.plane().is_multiple_of(16)
+    }
+
+    /// The channels from `output` of `group` on, in `image`, from position `offset` of their planes on.
+    fn block(&mut self, image: usize, group: usize, output: usize, offset: usize) -> Block {
         let outputs = self.outputs();
         let channel = group * outputs + output;
         let rows = (outputs - output).min(8);
@@ -149,16 +160,23 @@ impl Correlation<'_> {
         if let Finish::Forward { bias: given @ [_, ..], .. } = self.finish {
             bias[..rows].copy_from_slice(&given[channel..channel + rows]);
         }
-        let Place { planes, first, step } = self.place;
-        let row = first[0] + first_row * step[0];
-        let start = ((image * planes.channels + channel) * planes.height + row) * planes.width + first[1];
+        let planes = self.place.planes;
+        let start = (image * planes.channels + channel) * planes.plane() + offset;
         Block { rows, bias, target: self.target[start..].as_mut_ptr() }
     }
 }
 
 impl Job for Correlation<'_> {
     #[inline(always)]
-    unsafe fn run<V: Lanes>(mut self) {
+    unsafe fn run<V: Lanes>(self) {
+        // SAFETY: the caller vouches for `V`.
+        unsafe { if self.is_pointwise() { self.run_pointwise::<V>() } else { self.run_banded::<V>() } }
+    }
+}
+
+impl Correlation<'_> {
+    #[inline(always)]
+    unsafe fn run_banded<V: Lanes>(mut self) {
         let (depth, length) = (self.depth(), self.taps());
         let band = Band::fitting(self.grid, depth, BAND_BUDGET);
         let group_weights = self.padded_outputs(V::ROWS) * length;
@@ -174,6 +192,8 @@ impl Job for Correlation<'_> {
                 let walk = Walk::new::<V>(&band, rows.len(), self.grid.size[1]);
                 let channels = group * depth..(group + 1) * depth;
                 let extent = Extent { images: image..image + 1, channels, rows };
+                let Place { planes, first, step } = self.place;
+                let offset = (first[0] + first_row * step[0]) * planes.width + first[1];
                 // SAFETY: the band serves all results of `extent`, the packed weights those of `group`, and the
                 // caller vouches for `V`.
                 unsafe {
@@ -187,23 +207,72 @@ impl Job for Correlation<'_> {
                         place: self.place,
                         finish: self.finish,
                     };
-                    self.each_block::<V>(sweep, &extent, group);
+                    self.each_block::<V>(sweep, image, group, offset);
                 }
             }
         }
         *self.scratch = scratch;
     }
-}
 
-impl Correlation<'_> {
+    /// As [`Correlation::run_banded`], with planes for bands: some positions of all channels at a time.
+    #[inline(always)]
+    unsafe fn run_pointwise<V: Lanes>(mut self) {
+        let (depth, plane) = (self.depth(), self.planes.plane());
+        let group_weights = self.padded_outputs(V::ROWS) * depth;
+        let mut scratch = std::mem::take(self.scratch);
+        let [stage, taps, packed] = scratch.parts([STAGE, depth, group_weights * self.groups]);
+        for (channel, slot) in taps.iter_mut().enumerate() {
+            #[expect(clippy::cast_possible_truncation, reason = "an image holds less than 2^32 values")]
+            let distance = (channel * plane) as u32;
+            *slot = f32::from_bits(distance);
+        }
+        self.pack(V::ROWS, packed);
+        // A multiple of the vectors of every tile.
+        let some = (BAND_BUDGET / depth / 96 * 96).max(96);
+        for unit in 0..self.planes.batch * self.groups {
+            let (image, group) = (unit / self.groups, unit % self.groups);
+            for offset in (0..plane).step_by(some) {
+                let columns = some.min(plane - offset);
+                let start = (image * self.planes.channels + group * depth) * plane + offset;
+                let walk = Walk {
+                    rows: 1,
+                    columns,
+                    pitch: plane,
+                    across: false,
+                    vectors: columns.div_ceil(V::WIDTH),
+                };
+                // SAFETY: planes hold whole vectors, the packed weights those of `group`, and the caller vouches for `V`.
+                unsafe {
+                    let sweep = Sweep {
+                        band: self.source[start..].as_ptr(),
+                        taps,
+                        weights: packed[group * group_weights..].as_ptr(),
+                        stage: stage.as_mut_ptr(),
+                        walk,
+                        place: self.place,
+                        finish: self.finish,
+                    };
+                    self.each_block::<V>(sweep, image, group, offset);
+                }
+            }
+        }
+        *self.scratch = scratch;
+    }
+
     /// Runs `sweep` for all result channels of `group`.
     #[inline(always)]
-    unsafe fn each_block<V: Lanes>(&mut self, mut sweep: Sweep<'_>, extent: &Extent, group: usize) {
+    unsafe fn each_block<V: Lanes>(
+        &mut self,
+        mut sweep: Sweep<'_>,
+        image: usize,
+        group: usize,
+        offset: usize,
+    ) {
         let (outputs, length) = (self.outputs(), self.taps());
         let mut output = 0;
         while output < outputs {
             let tile = tile_rows(outputs - output, V::ROWS);
-            let block = self.block(extent.images.start, group, output, extent.rows.start);
+            let block = self.block(image, group, output, offset);
             let block = Block { rows: block.rows.min(tile), ..block };
             // SAFETY: the packed weights hold `length` values for each row of the tile, the target's rows lie in its
             // slice, and the caller vouches for the rest.
@@ -260,18 +329,31 @@ impl Sweep<'_> {
         }
         // SAFETY: the caller promises a band that covers these vectors, and their places in the target.
         unsafe {
-            self.sum::<V, M, N>(cursors.map(|at| self.band.add(at.row * self.walk.pitch + at.column)));
-            for (n, &at) in cursors.iter().enumerate() {
-                self.write::<V>(block, self.stage.add(n * V::WIDTH), N * V::WIDTH, at);
+            let sums =
+                self.sum::<V, M, N>(cursors.map(|at| self.band.add(at.row * self.walk.pitch + at.column)));
+            let [first, last] = [cursors[0], cursors[N - 1]];
+            let whole = first.row == last.row && last.column + V::WIDTH <= self.walk.columns;
+            if whole && self.place.step[1] == 1 && first.row < self.walk.rows {
+                let start = first.row * self.place.step[0] * self.place.planes.width + first.column;
+                self.write_whole(block, sums, start);
+            } else {
+                for (m, sums) in sums.into_iter().enumerate() {
+                    for (n, sum) in sums.into_iter().enumerate() {
+                        sum.store(self.stage.add((m * N + n) * V::WIDTH));
+                    }
+                }
+                for (n, &at) in cursors.iter().enumerate() {
+                    self.write::<V>(block, self.stage.add(n * V::WIDTH), N * V::WIDTH, at);
+                }
             }
         }
         *left -= N;
         cursor
     }
 
-    /// Sums M channels by N vectors in registers and leaves them in the stage, channel by channel.
+    /// Sums M channels by N vectors in registers.
     #[inline(always)]
-    unsafe fn sum<V: Lanes, const M: usize, const N: usize>(&self, bands: [*const f32; N]) {
+    unsafe fn sum<V: Lanes, const M: usize, const N: usize>(&self, bands: [*const f32; N]) -> [[V; N]; M] {
         // SAFETY: the caller promises M weights per tap and bands that cover a vector at each tap's distance.
         unsafe {
             let mut sums = [[V::splat(0.0); N]; M];
@@ -286,9 +368,35 @@ impl Sweep<'_> {
                 }
                 weight = weight.add(M);
             }
+            sums
+        }
+    }
+
+    /// Writes N whole vectors of each channel of `block`, which follow each other from position `start` on.
+    #[inline(always)]
+    unsafe fn write_whole<V: Lanes, const M: usize, const N: usize>(
+        &self,
+        block: &Block,
+        sums: [[V; N]; M],
+        start: usize,
+    ) {
+        // SAFETY: the caller vouches for the places of all channels of the block.
+        unsafe {
             for (m, sums) in sums.into_iter().enumerate() {
+                if m >= block.rows {
+                    return;
+                }
+                let target = block.target.add(m * self.place.planes.plane() + start);
+                let bias = V::splat(block.bias[m]);
                 for (n, sum) in sums.into_iter().enumerate() {
-                    sum.store(self.stage.add((m * N + n) * V::WIDTH));
+                    let target = target.add(n * V::WIDTH);
+                    let value = match self.finish {
+                        Finish::Forward { store: Store::F32, .. } => sum.add(bias),
+                        Finish::Forward { store: Store::F16, .. } => sum.add(bias).round_f16(),
+                        Finish::Gradient(Write::Set) => sum,
+                        Finish::Gradient(Write::Add) => V::load(target).add(sum),
+                    };
+                    value.store(target);
                 }
             }
         }

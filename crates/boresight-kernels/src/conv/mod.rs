@@ -2,6 +2,7 @@
 
 mod band;
 mod correlate;
+mod depthwise;
 mod gradient;
 mod lanes;
 mod scratch;
@@ -15,6 +16,7 @@ use crate::dispatch::{Version, dispatch};
 use crate::{Arithmetic, Buffer, Planes, Write};
 use band::Grid;
 use correlate::{Correlation, Finish, Place, Weights};
+use depthwise::Depthwise;
 use gradient::WeightGradient;
 use lanes::launch;
 use shape::{Optional, assert_len};
@@ -117,7 +119,7 @@ fn forward(
     };
     match arithmetic {
         Arithmetic::Fast => correlate_fast(version, correlation),
-        Arithmetic::Device(_) => launch(version, correlation),
+        Arithmetic::Device(_) => correlate_plainly(version, correlation),
     }
 }
 
@@ -129,6 +131,15 @@ fn correlate_fast(version: Version, correlation: Correlation<'_>) {
         && winograd::pays(&correlation.grid, channels)
     {
         launch(version, WinogradCorrelation(correlation));
+    } else {
+        correlate_plainly(version, correlation);
+    }
+}
+
+/// Runs a correlation in the one order of operations.
+fn correlate_plainly(version: Version, correlation: Correlation<'_>) {
+    if Depthwise::fits(&correlation) {
+        launch(version, Depthwise(correlation));
     } else {
         launch(version, correlation);
     }

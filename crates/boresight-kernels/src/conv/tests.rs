@@ -204,6 +204,9 @@ fn notable_shapes() -> Vec<ConvShape> {
     let wide = square(2, [12, 12], [21, 39], 5, 1);
     shapes.extend([2, 3, 12].map(|groups| ConvShape { groups, ..wide }));
     shapes.push(ConvShape { groups: 12, stride: [2, 1], padding: [0, 3], ..wide });
+    let depthwise = ConvShape { groups: 5, ..square(2, [5, 5], [19, 35], 3, 1) };
+    shapes.extend([[1, 1], [0, 2], [2, 0]].map(|padding| ConvShape { padding, ..depthwise }));
+    shapes.push(square(2, [7, 9], [16, 12], 1, 1));
     shapes
 }
 
