@@ -221,6 +221,7 @@ impl Session<'_> {
         };
         let told = |trials: &Trials| self.forget_losers(trials);
         let report = search.run(&mut Watcher { screen: self.screen, told })?;
+        self.screen.say_pace(self.configuration.batch, "and worker");
         Ok(report.trials)
     }
 
@@ -271,6 +272,7 @@ impl Session<'_> {
             FinalTraining { run: setup::seed(self.configuration), further: further.as_ref(), threads };
         let weights = self.folder.file("weights");
         let finalist = self.evaluator.finish(&network, trial.id, &weights, training)?;
+        self.screen.say_pace(self.configuration.batch, &format!("on {threads} threads"));
         Ok(Some(Winner { trial: trial.clone(), finalist }))
     }
 }

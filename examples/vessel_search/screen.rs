@@ -9,13 +9,23 @@ use std::collections::BTreeMap;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Shows progress; shared by the search and its workers.
 pub(crate) struct Screen {
     bars: Option<Bars>,
     generations: usize,
     active: Mutex<BTreeMap<TrialId, ProgressBar>>,
+    pace: Mutex<Pace>,
+}
+
+/// How fast training goes.
+#[derive(Default)]
+struct Pace {
+    /// When each trial's last step ended.
+    last: BTreeMap<TrialId, Instant>,
+    steps: u32,
+    time: Duration,
 }
 
 struct Bars {
@@ -35,7 +45,7 @@ impl Screen {
             candidates.set_style(style("candidates  {bar:30} {pos}/{len}  {msg}"));
             Bars { all, generations, candidates }
         });
-        Self { bars, generations, active: Mutex::default() }
+        Self { bars, generations, active: Mutex::default(), pace: Mutex::default() }
     }
 
     /// Takes a training event of a trial, from its worker's thread.
@@ -44,6 +54,9 @@ impl Screen {
             Phase::Training => "FP32 training",
             Phase::Alignment => "FP16-aware fine-tuning",
         };
+        if let TrainEvent::Step { step, .. } = event {
+            self.note_step(trial, *step == 1);
+        }
         match (event, &self.bars) {
             (TrainEvent::Step { step, steps }, Some(bars)) => {
                 let mut active = self.active();
@@ -71,6 +84,28 @@ impl Screen {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+
+    /// Notes a step's end. The first one of a training began nobody knows when, so it only starts the clock.
+    fn note_step(&self, trial: TrialId, first: bool) {
+        #[expect(clippy::disallowed_methods, reason = "the pace is reported and reaches no result")]
+        let now = Instant::now();
+        let mut pace = self.pace.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = pace.last.insert(trial, now).filter(|_| !first);
+        if let Some(before) = before {
+            pace.steps += 1;
+            pace.time += now - before;
+        }
+    }
+
+    /// Says how many tiles a second each of `workers` trained since this was last asked, in steps of `batch` tiles.
+    pub(crate) fn say_pace(&self, batch: usize, workers: &str) {
+        let Pace { steps, time, .. } =
+            std::mem::take(&mut *self.pace.lock().unwrap_or_else(PoisonError::into_inner));
+        if steps > 0 {
+            let pace = f64::from(steps) * batch as f64 / time.as_secs_f64();
+            self.say(&format!("Training: {pace:.1} tiles a second {workers}"));
+        }
     }
 
     /// Says something, above the bars if there are any.

@@ -35,6 +35,8 @@ pub struct SamplerOptions {
     pub vessel_share: f64,
     /// How far from a tile's middle that pixel may lie along each side, as a share of the side; 0 to 0.5.
     pub jitter: f64,
+    /// Windows that lie anywhere of which the one with the most contrast is taken.
+    pub draws: usize,
     /// The label that counts for nothing.
     pub ignore: Option<u8>,
     /// How tiles are varied.
@@ -43,7 +45,13 @@ pub struct SamplerOptions {
 
 impl Default for SamplerOptions {
     fn default() -> Self {
-        Self { vessel_share: 0.5, jitter: 0.25, ignore: None, augmentation: Augmentation::default() }
+        Self {
+            vessel_share: 0.5,
+            jitter: 0.25,
+            draws: 1,
+            ignore: None,
+            augmentation: Augmentation::default(),
+        }
     }
 }
 
@@ -114,7 +122,33 @@ impl<'scenes> Sampler<'scenes> {
         }
     }
 
+    /// The window with the most contrast of some that lie anywhere: most of a scene is open water, which teaches little.
     fn place_anywhere(&self, stream: &mut Stream) -> (&'scenes Scene, usize, usize) {
+        let draws = (0..self.options.draws.max(1)).map(|_| {
+            let place = self.draw_anywhere(stream);
+            (self.contrast(place), place)
+        });
+        // The first of equals, so that one draw costs no comparison.
+        let best = draws.reduce(|best, next| if next.0 > best.0 { next } else { best });
+        best.map_or_else(|| self.draw_anywhere(stream), |(_, place)| place)
+    }
+
+    /// Variance of every eighth value of the last band in every eighth row.
+    fn contrast(&self, (scene, y, x): (&Scene, usize, usize)) -> f64 {
+        let plane = &scene.counts[scene.counts.len() - scene.pixels()..];
+        let rows = (y..y + self.tile).step_by(8);
+        let values = rows.flat_map(|row| plane[row * scene.width + x..][..self.tile].iter().step_by(8));
+        let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
+        for &value in values {
+            let value = f64::from(value);
+            count += 1.0;
+            sum += value;
+            squares += value * value;
+        }
+        squares / count - (sum / count) * (sum / count)
+    }
+
+    fn draw_anywhere(&self, stream: &mut Stream) -> (&'scenes Scene, usize, usize) {
         let pixel = stream.below(self.areas[self.areas.len() - 1]);
         let scene = &self.scenes[self.areas.partition_point(|&end| end <= pixel)];
         let y = stream.below(scene.height - self.tile + 1);

@@ -6,6 +6,7 @@ use crate::dispatch::{Version, dispatch};
 use crate::gradient::Gradient;
 use crate::rows::map;
 use crate::{Store, math};
+use boresight_numerics::round_f16;
 
 /// A pointwise function behind an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -143,6 +144,28 @@ dispatch! {
     }
 }
 
+/// As [`activate`], with the results in place of `values`.
+pub fn activate_in_place(activation: Activation, store: Store, values: &mut [f32]) {
+    activate_all_in_place(Version::best(), activation, store, values);
+}
+
+dispatch! {
+    fn activate_all_in_place(activation: Activation, store: Store, values: &mut [f32]) {
+        with_function!(activation, F => match store {
+            Store::F32 => {
+                for value in values {
+                    *value = F::value(*value);
+                }
+            }
+            Store::F16 => {
+                for value in values {
+                    *value = round_f16(F::value(*value));
+                }
+            }
+        });
+    }
+}
+
 /// Turns `gradient`, that of the result of [`activate`], into that of `x`; given a `sum`, that is added to it instead and
 /// `gradient` holds nothing of value.
 ///
@@ -181,6 +204,12 @@ mod tests {
             for activation in ALL {
                 let mut y = vec![f32::NAN; len];
                 activate(activation, Store::F32, &x, &mut y);
+                for store in [Store::F32, Store::F16] {
+                    let (mut apart, mut in_place) = (vec![f32::NAN; len], x.clone());
+                    activate(activation, store, &x, &mut apart);
+                    activate_in_place(activation, store, &mut in_place);
+                    prop_assert_eq!(bits(&in_place), bits(&apart));
+                }
                 let expected: Vec<f64> = wide(&x).iter().map(|&x| plain_activation(activation, x)).collect();
                 assert_close(&y, &expected, 1e-6);
                 let gradient = passed(&grad_y, |gradient, sum| activate_grad(activation, &x, gradient, sum));

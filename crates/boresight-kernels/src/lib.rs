@@ -20,7 +20,7 @@ mod team;
 #[cfg(test)]
 mod testing;
 
-pub use activation::{Activation, activate, activate_grad};
+pub use activation::{Activation, activate, activate_grad, activate_in_place};
 pub use buffer::Buffer;
 pub use channels::{
     add, add_assign, channel_scale, channel_scale_grad, copy_channels, dropout, dropout_grad,

@@ -79,7 +79,7 @@ struct Pass<'data> {
 impl Pass<'_> {
     fn run(&mut self, gradient: &mut [f32]) {
         match &self.step.kind {
-            Kind::Convolve { shape, weight, bias, border } => {
+            Kind::Convolve { shape, weight, bias, border, .. } => {
                 self.convolve(shape, [weight, bias, border], gradient);
             }
             Kind::Normalise(norm) => self.normalise(norm, gradient),

@@ -2,7 +2,7 @@
 
 use crate::backward::chunk;
 use crate::place::Purpose;
-use crate::step::{Kind, Norm, Step, Tensor, TensorId};
+use crate::step::{After, Kind, Norm, Step, Tensor, TensorId};
 use crate::{Arithmetic, Error, Store};
 use boresight_ir::{Conv2d, Layout, Network, Node, NodeId, Op, Role, Shape};
 use boresight_kernels::{Activation, ConvShape, Planes};
@@ -20,6 +20,8 @@ pub struct Plan {
     /// Values of each slot, and of the workspace's other buffers.
     pub(crate) slot_sizes: Vec<usize>,
     pub(crate) partial: usize,
+    /// Weights and biases of the largest convolution that a batch normalisation is folded into.
+    pub(crate) folded: usize,
     pub(crate) statistics: usize,
     pub(crate) masks: usize,
     pub(crate) scratch: usize,
@@ -31,7 +33,7 @@ impl Plan {
     /// # Errors
     /// When the network cannot be run, see [`Error`].
     pub fn training(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
-        let mut plan = Self::steps_of(network, batch, arithmetic)?;
+        let mut plan = Self::steps_of(network, batch, arithmetic, Purpose::Training)?;
         plan.place(Purpose::Training);
         plan.partial = plan
             .convolutions()
@@ -41,12 +43,14 @@ impl Plan {
         Ok(plan)
     }
 
-    /// A plan that only runs forward in [`Mode::Evaluate`](crate::Mode::Evaluate); buffers are shared by tensors that do not live together.
+    /// A plan that only runs forward in [`Mode::Evaluate`](crate::Mode::Evaluate): buffers are shared by tensors that do not
+    /// live together, activations follow convolutions in the cache, and with [`Arithmetic::Fast`] batch normalisations are
+    /// folded into them.
     ///
     /// # Errors
     /// When the network cannot be run, see [`Error`].
     pub fn inference(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
-        let mut plan = Self::steps_of(network, batch, arithmetic)?;
+        let mut plan = Self::steps_of(network, batch, arithmetic, Purpose::Inference)?;
         plan.masks = 0;
         plan.place(Purpose::Inference);
         Ok(plan)
@@ -67,21 +71,20 @@ impl Plan {
         &self.layout
     }
 
-    fn steps_of(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
+    fn steps_of(
+        network: &Network,
+        batch: usize,
+        arithmetic: Arithmetic,
+        purpose: Purpose,
+    ) -> Result<Self, Error> {
         if batch == 0 {
             return Err(Error::EmptyBatch);
         }
         if network.nodes().len() < 2 {
             return Err(Error::Empty);
         }
-        let mut compiler = Compiler {
-            network,
-            batch,
-            store: arithmetic.store(),
-            steps: Vec::new(),
-            statistics: 0,
-            masks: 0,
-        };
+        let mut compiler =
+            Compiler { network, batch, arithmetic, purpose, steps: Vec::new(), statistics: 0, masks: 0 };
         for (id, node) in network.iter().skip(1) {
             compiler.add(id, node)?;
         }
@@ -97,13 +100,25 @@ impl Plan {
             arithmetic,
             slot_sizes: Vec::new(),
             partial: 0,
+            folded: 0,
             statistics: compiler.statistics,
             masks: compiler.masks,
             scratch: 0,
             steps: compiler.steps,
         };
+        plan.folded = plan.folded_len();
         plan.scratch = plan.convolutions().map(|(shape, _)| shape.scratch_len()).max().unwrap_or(0);
         Ok(plan)
+    }
+
+    fn folded_len(&self) -> usize {
+        let lengths = self.steps.iter().map(|step| match &step.kind {
+            Kind::Convolve { shape, weight, after: After { norm: Some(_), .. }, .. } => {
+                weight.len() + shape.out_channels
+            }
+            _ => 0,
+        });
+        lengths.max().unwrap_or(0)
     }
 
     /// The convolutions with the number of their parameters.
@@ -122,7 +137,8 @@ pub(crate) const fn planes(batch: usize, shape: Shape) -> Planes {
 struct Compiler<'network> {
     network: &'network Network,
     batch: usize,
-    store: Store,
+    arithmetic: Arithmetic,
+    purpose: Purpose,
     steps: Vec<Step>,
     statistics: usize,
     masks: usize,
@@ -132,19 +148,17 @@ impl Compiler<'_> {
     fn add(&mut self, id: NodeId, node: &Node) -> Result<(), Error> {
         let mut output = id.index();
         let kind = match node.op {
-            Op::Conv2d(conv) => self.convolve(id, node, conv),
+            Op::Conv2d(conv) => self.convolve(id, node, conv, &mut output),
+            Op::BatchNorm { .. } | Op::Relu | Op::Relu6 | Op::Gelu | Op::Sigmoid
+                if self.is_taken_in(node) =>
+            {
+                return Ok(());
+            }
             Op::BatchNorm { epsilon } => {
-                if self.store == Store::F16 {
+                if self.arithmetic.store() == Store::F16 {
                     return Err(Error::NotFolded { node: node.name.clone() });
                 }
-                let fused = self.fused_activation(id);
-                output = fused.map_or(output, |(reader, _)| reader.index());
-                self.normalise(
-                    id,
-                    node,
-                    epsilon,
-                    fused.map_or(Activation::Identity, |(_, activation)| activation),
-                )
+                Kind::Normalise(self.normalise(id, node, epsilon, &mut output))
             }
             Op::ScaleShift => {
                 Kind::ScaleShift { scale: self.range(id, Role::Scale), shift: self.range(id, Role::Shift) }
@@ -162,7 +176,6 @@ impl Compiler<'_> {
             Op::Slice { start, .. } => Kind::Slice { start },
             Op::Dropout { rate } => self.dropout(node, rate),
             op => match activation(&op) {
-                Some(_) if self.is_fused(node) => return Ok(()),
                 Some(activation) => Kind::Activate(activation),
                 None => return Err(Error::Unsupported { node: node.name.clone(), op: op.name() }),
             },
@@ -172,7 +185,8 @@ impl Compiler<'_> {
         Ok(())
     }
 
-    fn convolve(&mut self, id: NodeId, node: &Node, conv: Conv2d) -> Kind {
+    /// A convolution with what it takes in; `output` becomes the tensor that the last of these makes.
+    fn convolve(&mut self, id: NodeId, node: &Node, conv: Conv2d, output: &mut TensorId) -> Kind {
         let source = node.inputs[0];
         let shape = ConvShape {
             input: planes(self.batch, self.network.node(source).shape),
@@ -189,15 +203,35 @@ impl Compiler<'_> {
             weight: self.range(id, Role::Weight),
             bias: self.range(id, Role::Bias),
             border,
+            after: self.after(id, output),
         }
     }
 
-    fn normalise(&mut self, id: NodeId, node: &Node, epsilon: f32, activation: Activation) -> Kind {
+    fn after(&mut self, id: NodeId, output: &mut TensorId) -> After {
+        let network = self.network;
+        match self.only_reader(id).map(|reader| (reader, network.node(reader))) {
+            Some((reader, node)) if self.is_taken_in(node) => {
+                *output = reader.index();
+                if let Op::BatchNorm { epsilon } = node.op {
+                    let norm = self.normalise(reader, node, epsilon, output);
+                    return After { activation: norm.activation, norm: Some(norm) };
+                }
+                After { norm: None, activation: activation(&node.op).unwrap_or(Activation::Identity) }
+            }
+            _ => After::NOTHING,
+        }
+    }
+
+    /// A batch normalisation with the activation that alone reads it; `output` becomes the tensor that the last makes.
+    fn normalise(&mut self, id: NodeId, node: &Node, epsilon: f32, output: &mut TensorId) -> Norm {
+        let fused = self.fused_activation(id);
+        *output = fused.map_or(id.index(), |(reader, _)| reader.index());
+        let activation = fused.map_or(Activation::Identity, |(_, activation)| activation);
         let statistics = self.statistics;
         self.statistics += 2 * node.shape.channels;
         let [scale, shift, mean, variance] =
             [Role::Scale, Role::Shift, Role::Mean, Role::Variance].map(|role| self.range(id, role));
-        Kind::Normalise(Norm { scale, shift, mean, variance, epsilon, activation, statistics })
+        Norm { scale, shift, mean, variance, epsilon, activation, statistics }
     }
 
     fn dropout(&mut self, node: &Node, rate: f32) -> Kind {
@@ -210,18 +244,31 @@ impl Compiler<'_> {
         self.network.layout().range(id, role).unwrap_or(0..0)
     }
 
+    /// The only reader of what `id` makes.
+    fn only_reader(&self, id: NodeId) -> Option<NodeId> {
+        let mut readers = self.network.consumers(id);
+        readers.next().filter(|_| readers.next().is_none())
+    }
+
     /// The activation that is the only reader of batch normalisation `id`.
     fn fused_activation(&self, id: NodeId) -> Option<(NodeId, Activation)> {
-        let mut readers = self.network.consumers(id);
-        let reader = readers.next().filter(|_| readers.next().is_none())?;
+        let reader = self.only_reader(id)?;
         Some((reader, activation(&self.network.node(reader).op)?))
     }
 
-    /// Whether the batch normalisation before this activation has taken it in.
-    fn is_fused(&self, node: &Node) -> bool {
+    /// Whether the step of the only operand takes in this batch normalisation or activation.
+    fn is_taken_in(&self, node: &Node) -> bool {
         let source = node.inputs[0];
-        matches!(self.network.node(source).op, Op::BatchNorm { .. })
-            && self.fused_activation(source).is_some()
+        if self.only_reader(source).is_none() {
+            return false;
+        }
+        let folds = self.purpose == Purpose::Inference && self.arithmetic == Arithmetic::Fast;
+        match (&self.network.node(source).op, &node.op) {
+            (Op::Conv2d(_), Op::BatchNorm { .. }) => folds,
+            (Op::Conv2d(_), op) => self.purpose == Purpose::Inference && activation(op).is_some(),
+            (Op::BatchNorm { .. }, op) => activation(op).is_some(),
+            _ => false,
+        }
     }
 }
 

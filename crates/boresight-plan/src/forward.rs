@@ -1,12 +1,13 @@
 //! The forward pass.
 
+use crate::backward::chunk;
 use crate::part::{Part, by_images};
 use crate::step::{Kind, Norm, Step};
 use crate::{Mode, Plan, Store, Workspace};
 use boresight_core::Seed;
 use boresight_ir::Resize;
 use boresight_kernels as kernels;
-use boresight_kernels::{Buffer, ConvShape, Team, Write};
+use boresight_kernels::{Activation, ConvShape, Team, Write};
 use boresight_numerics::round_slice_f16;
 
 impl Plan {
@@ -86,6 +87,29 @@ impl Plan {
                     }
                 });
             }
+            Kind::Convolve { shape, weight, bias, border, after } => {
+                let Workspace { slots, folded, scratch, team, .. } = memory;
+                let count = self.input_planes().batch;
+                let whole = Part { plan: self, step, weights, images, slots, first: 0, count };
+                let own = [&weights[weight.clone()], &weights[bias.clone()]];
+                let [weight, bias] = match &after.norm {
+                    Some(norm) => norm.fold(shape, weights, own, folded),
+                    None => own,
+                };
+                // Some images at a time, so that the activation finds them in a cache.
+                let some = chunk(shape);
+                let parts = output.chunks_mut(some * self.image_len(step.output)).enumerate();
+                self.team_for(step, team).each_with(scratch, parts, |scratch, (at, output)| {
+                    let part = whole.of(at * some..count.min((at + 1) * some));
+                    let (shape, border) =
+                        (ConvShape { input: part.operand(0), ..*shape }, &weights[border.clone()]);
+                    let x = part.value(0);
+                    kernels::conv2d(&shape, x, border, weight, bias, self.arithmetic, output, scratch);
+                    if after.activation != Activation::Identity {
+                        kernels::activate_in_place(after.activation, self.arithmetic.store(), output);
+                    }
+                });
+            }
             _ => self.run_parts(step, weights, images, memory, output),
         }
     }
@@ -101,21 +125,15 @@ impl Plan {
     ) {
         let (whole, team, scratch) = self.whole(step, weights, images, memory);
         let parts = by_images(whole, team, step.output, output);
-        team.each_with(scratch, parts, |scratch, (part, output)| part.forward(scratch, output));
+        team.each_with(scratch, parts, |_, (part, output)| part.forward(output));
     }
 }
 
 impl Part<'_> {
-    fn forward(self, scratch: &mut Buffer, output: &mut [f32]) {
+    fn forward(self, output: &mut [f32]) {
         let (x, planes, target) = (self.value(0), self.operand(0), self.result());
-        let (arithmetic, size) = (self.plan.arithmetic, [target.height, target.width]);
-        let store = arithmetic.store();
+        let (store, size) = (self.plan.arithmetic.store(), [target.height, target.width]);
         match &self.step.kind {
-            Kind::Convolve { shape, weight, bias, border } => {
-                let shape = ConvShape { input: planes, ..*shape };
-                let [weight, bias, border] = [weight, bias, border].map(|range| &self.weights[range.clone()]);
-                kernels::conv2d(&shape, x, border, weight, bias, arithmetic, output, scratch);
-            }
             Kind::ScaleShift { scale, shift } => {
                 let [scale, shift] = [scale, shift].map(|range| &self.weights[range.clone()]);
                 kernels::scale_shift(planes, x, scale, shift, store, output);
@@ -134,8 +152,8 @@ impl Part<'_> {
             Kind::Slice { start } => {
                 kernels::copy_channels(planes, *start, target.channels, x, target, 0, Write::Set, output);
             }
-            // Without batch statistics, without masks: both have been run where these are.
-            Kind::Normalise(_) | Kind::Dropout { .. } => output.copy_from_slice(x),
+            // Dropout without masks; the others have been run where their statistics and scratch are.
+            Kind::Convolve { .. } | Kind::Normalise(_) | Kind::Dropout { .. } => output.copy_from_slice(x),
         }
     }
 
@@ -169,6 +187,31 @@ impl Norm {
                 );
             }
         }
+    }
+
+    /// Weights and biases of a convolution of `shape` after which this normalisation, with running statistics, is nothing;
+    /// they go to `folded`.
+    fn fold<'data>(
+        &self,
+        shape: &ConvShape,
+        parameters: &[f32],
+        [weight, bias]: [&[f32]; 2],
+        folded: &'data mut [f32],
+    ) -> [&'data [f32]; 2] {
+        let [scale, shift, mean, variance] =
+            [&self.scale, &self.shift, &self.mean, &self.variance].map(|range| &parameters[range.clone()]);
+        let (new_weight, rest) = folded.split_at_mut(weight.len());
+        let new_bias = &mut rest[..shape.out_channels];
+        let channel = weight.len() / shape.out_channels;
+        let kernels = new_weight.chunks_exact_mut(channel).zip(weight.chunks_exact(channel));
+        for (at, ((new, old), new_bias)) in kernels.zip(new_bias.iter_mut()).enumerate() {
+            #[expect(clippy::cast_possible_truncation, reason = "rounds to f32 once")]
+            let factor =
+                (f64::from(scale[at]) / (f64::from(variance[at]) + f64::from(self.epsilon)).sqrt()) as f32;
+            new.iter_mut().zip(old).for_each(|(new, old)| *new = old * factor);
+            *new_bias = (bias.get(at).copied().unwrap_or(0.0) - mean[at]) * factor + shift[at];
+        }
+        [new_weight, new_bias]
     }
 
     /// Mean and biased variance of the batch.

@@ -16,9 +16,18 @@ pub(crate) struct Step {
 
 #[derive(Clone, Debug)]
 pub(crate) enum Kind {
-    Convolve { shape: ConvShape, weight: Range<usize>, bias: Range<usize>, border: Range<usize> },
+    Convolve {
+        shape: ConvShape,
+        weight: Range<usize>,
+        bias: Range<usize>,
+        border: Range<usize>,
+        after: After,
+    },
     Normalise(Norm),
-    ScaleShift { scale: Range<usize>, shift: Range<usize> },
+    ScaleShift {
+        scale: Range<usize>,
+        shift: Range<usize>,
+    },
     Activate(Activation),
     MaxPool(Window),
     AvgPool(Window),
@@ -27,8 +36,27 @@ pub(crate) enum Kind {
     Concat,
     Add,
     ChannelScale,
-    Slice { start: usize },
-    Dropout { rate: f32, name: String, mask: Range<usize> },
+    Slice {
+        start: usize,
+    },
+    Dropout {
+        rate: f32,
+        name: String,
+        mask: Range<usize>,
+    },
+}
+
+/// What a plan for inference takes into a convolution.
+#[derive(Clone, Debug)]
+pub(crate) struct After {
+    /// A batch normalisation that alone reads the sums; it is folded into the weights.
+    pub(crate) norm: Option<Norm>,
+    /// What is done to each result while it is in a cache.
+    pub(crate) activation: Activation,
+}
+
+impl After {
+    pub(crate) const NOTHING: Self = Self { norm: None, activation: Activation::Identity };
 }
 
 /// A batch normalisation with the activation that follows it.

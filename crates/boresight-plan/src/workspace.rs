@@ -22,6 +22,8 @@ pub struct Workspace {
     pub(crate) slots: Vec<Buffer>,
     /// Gradients of one convolution's parameters, for each chunk of images but the first.
     pub(crate) partial: Buffer,
+    /// Weights and biases that a batch normalisation is folded into.
+    pub(crate) folded: Buffer,
     pub(crate) statistics: Buffer,
     pub(crate) masks: Buffer,
     /// What kernels lay out anew, for each thread.
@@ -43,6 +45,7 @@ impl Plan {
             team: team.clone(),
             slots: self.slot_sizes.iter().map(|&len| Buffer::new(len)).collect(),
             partial: Buffer::new(self.partial),
+            folded: Buffer::new(self.folded),
             statistics: Buffer::new(self.statistics),
             masks: Buffer::new(self.masks),
             scratch: (0..team.threads()).map(|_| Buffer::new(self.scratch)).collect(),
@@ -59,7 +62,8 @@ impl Plan {
     /// As [`Plan::peak_bytes`] for several threads; what the system takes for a thread itself is not counted.
     pub fn peak_bytes_on(&self, threads: NonZeroUsize) -> usize {
         let slots: usize = self.slot_sizes.iter().map(|&len| size_of::<Buffer>() + Buffer::bytes(len)).sum();
-        let others: usize = [self.partial, self.statistics, self.masks].map(Buffer::bytes).iter().sum();
+        let others: usize =
+            [self.partial, self.folded, self.statistics, self.masks].map(Buffer::bytes).iter().sum();
         let scratch = size_of::<Buffer>() + Buffer::bytes(self.scratch);
         slots + others + threads.get() * scratch + self.tensors.len() * size_of::<bool>()
     }

@@ -22,6 +22,8 @@ pub struct TrainSettings {
     pub clip: f64,
     /// Share by which running statistics follow each batch.
     pub momentum: f32,
+    /// Decay of the average of weights and statistics over the steps, which is what training returns; 0: the last ones.
+    pub averaging: f32,
     /// Epochs without a better validation score after which training ends; `None`: never.
     pub patience: Option<usize>,
     /// What is minimised.
@@ -40,6 +42,7 @@ impl TrainSettings {
             weight_decay: 0.05,
             clip: 1.0,
             momentum: 0.1,
+            averaging: 0.0,
             patience: None,
             loss: Loss { dice: 2.0, ..Loss::default() },
         }
@@ -64,6 +67,7 @@ impl TrainSettings {
             ("weight decay", self.weight_decay, self.weight_decay >= 0.0, "at least 0"),
             ("clip", self.clip, self.clip > 0.0, "above 0"),
             ("momentum", self.momentum.into(), (0.0..=1.0).contains(&self.momentum), "between 0 and 1"),
+            ("averaging", self.averaging.into(), (0.0..1.0).contains(&self.averaging), "at least 0, below 1"),
         ];
         match rules.into_iter().find(|(.., holds, _)| !holds) {
             Some((setting, value, _, rule)) => {

@@ -85,6 +85,8 @@ struct Run<'data> {
     /// Epochs that the context's fidelity pays for.
     epochs: usize,
     weights: Weights,
+    /// The average over the steps; stays what training started from where nothing is averaged.
+    average: Weights,
     device: Vec<f32>,
     gradient: Vec<f32>,
     moments: [Vec<f32>; 2],
@@ -125,6 +127,7 @@ impl<'data> Run<'data> {
             seed: context.seed,
             epochs,
             device: vec![0.0; weights.values().len()],
+            average: weights.clone(),
             weights,
             gradient: vec![0.0; parameters],
             moments: [vec![0.0; parameters], vec![0.0; parameters]],
@@ -145,7 +148,7 @@ impl<'data> Run<'data> {
                 Err(Stop::Interrupted) => return Ok(Fit::Interrupted),
             };
             let validation =
-                self.trainer.validation.and_then(|validation| validation.score(self.network, &self.weights));
+                self.trainer.validation.and_then(|validation| validation.score(self.network, self.result()));
             let event = TrainEvent::Epoch { epoch: epoch + 1, epochs: self.epochs, loss, validation };
             if observer.observe(&event).is_break() {
                 return Ok(Fit::Interrupted);
@@ -156,7 +159,7 @@ impl<'data> Run<'data> {
         }
         Ok(Fit::Trained(match self.best {
             Some((.., weights)) => weights,
-            None => self.weights,
+            None => self.result().clone(),
         }))
     }
 
@@ -175,10 +178,27 @@ impl<'data> Run<'data> {
                 self.trainer.settings.patience.is_some_and(|patience| epoch - at >= patience)
             }
             (_, Some(score)) => {
-                self.best = Some((score, epoch, self.weights.clone()));
+                self.best = Some((score, epoch, self.result().clone()));
                 false
             }
             (_, None) => false,
+        }
+    }
+
+    /// What training has come to.
+    fn result(&self) -> &Weights {
+        if self.trainer.settings.averaging > 0.0 { &self.average } else { &self.weights }
+    }
+
+    /// Moves the average towards the weights of the last step; at first by more, so that the start is soon forgotten.
+    fn average(&mut self) {
+        let decay = self.trainer.settings.averaging;
+        if decay > 0.0 {
+            let steps = self.steps_done as f32;
+            let share = 1.0 - decay.min(steps / (steps + 10.0));
+            for (average, weight) in self.average.values_mut().iter_mut().zip(self.weights.values()) {
+                *average += share * (weight - *average);
+            }
         }
     }
 
@@ -257,6 +277,7 @@ impl<'data> Run<'data> {
             &[],
         );
         self.plan.commit_statistics(&self.memory, settings.momentum, self.weights.values_mut());
+        self.average();
         Ok(Ok(loss))
     }
 }
