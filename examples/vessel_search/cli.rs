@@ -151,7 +151,7 @@ pub(crate) struct Configuration {
     /// Learning rate at the top of the FP32 schedule.
     #[arg(
         long,
-        default_value_t = 1e-2,
+        default_value_t = 4e-3,
         value_parser = positive,
         value_name = "RATE",
         help_heading = "Training"

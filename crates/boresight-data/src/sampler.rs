@@ -19,7 +19,7 @@ pub struct Augmentation {
 
 impl Default for Augmentation {
     fn default() -> Self {
-        Self { flips: true, quarter_turns: true, gain: 0.3, band_gain: 0.15 }
+        Self { flips: true, quarter_turns: true, gain: 0.1, band_gain: 0.05 }
     }
 }
 
@@ -35,7 +35,8 @@ pub struct SamplerOptions {
     pub vessel_share: f64,
     /// How far from a tile's middle that pixel may lie along each side, as a share of the side; 0 to 0.5.
     pub jitter: f64,
-    /// Windows that lie anywhere of which the one with the most contrast is taken.
+    /// Windows of which that with the most contrast is taken where a tile lies anywhere, at least 1. Most of a scene is
+    /// open water or even land; a detector is led astray by surf, quays and roofs.
     pub draws: usize,
     /// The label that counts for nothing.
     pub ignore: Option<u8>,
@@ -46,9 +47,9 @@ pub struct SamplerOptions {
 impl Default for SamplerOptions {
     fn default() -> Self {
         Self {
-            vessel_share: 0.5,
-            jitter: 0.25,
-            draws: 1,
+            vessel_share: 0.75,
+            jitter: 0.5,
+            draws: 4,
             ignore: None,
             augmentation: Augmentation::default(),
         }
@@ -79,6 +80,7 @@ impl<'scenes> Sampler<'scenes> {
         {
             setting(name, share, (0.0..=1.0).contains(&share), "it must lie in 0..=1")?;
         }
+        setting("draws", options.draws as f64, options.draws > 0, "it must be at least 1")?;
         setting("jitter", options.jitter, (0.0..=0.5).contains(&options.jitter), "it must lie in 0..=0.5")?;
         setting("scenes", scenes.len() as f64, !scenes.is_empty(), "tiles are cut from one scene at least")?;
         scenes.iter().try_for_each(|scene| fits(scene, tile))?;
@@ -122,28 +124,29 @@ impl<'scenes> Sampler<'scenes> {
         }
     }
 
-    /// The window with the most contrast of some that lie anywhere: most of a scene is open water, which teaches little.
+    /// The window with the most contrast of some that lie anywhere; the first of equals.
     fn place_anywhere(&self, stream: &mut Stream) -> (&'scenes Scene, usize, usize) {
-        let draws = (0..self.options.draws.max(1)).map(|_| {
-            let place = self.draw_anywhere(stream);
-            (self.contrast(place), place)
-        });
-        // The first of equals, so that one draw costs no comparison.
-        let best = draws.reduce(|best, next| if next.0 > best.0 { next } else { best });
-        best.map_or_else(|| self.draw_anywhere(stream), |(_, place)| place)
+        let mut best = self.draw_anywhere(stream);
+        for _ in 1..self.options.draws {
+            let next = self.draw_anywhere(stream);
+            if self.contrast(next) > self.contrast(best) {
+                best = next;
+            }
+        }
+        best
     }
 
-    /// Variance of every eighth value of the last band in every eighth row.
+    /// Variance of the last band, of every eighth value in every eighth row.
     fn contrast(&self, (scene, y, x): (&Scene, usize, usize)) -> f64 {
         let plane = &scene.counts[scene.counts.len() - scene.pixels()..];
-        let rows = (y..y + self.tile).step_by(8);
-        let values = rows.flat_map(|row| plane[row * scene.width + x..][..self.tile].iter().step_by(8));
         let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
-        for &value in values {
-            let value = f64::from(value);
-            count += 1.0;
-            sum += value;
-            squares += value * value;
+        for row in (y..y + self.tile).step_by(8) {
+            for &value in plane[row * scene.width + x..][..self.tile].iter().step_by(8) {
+                let value = f64::from(value);
+                count += 1.0;
+                sum += value;
+                squares += value * value;
+            }
         }
         squares / count - (sum / count) * (sum / count)
     }
@@ -277,7 +280,12 @@ mod tests {
     }
 
     fn plain(vessel_share: f64) -> SamplerOptions {
-        SamplerOptions { vessel_share, augmentation: Augmentation::NONE, ..SamplerOptions::default() }
+        SamplerOptions {
+            vessel_share,
+            draws: 1,
+            augmentation: Augmentation::NONE,
+            ..SamplerOptions::default()
+        }
     }
 
     #[test]
@@ -336,6 +344,29 @@ mod tests {
         let hits = (0..800).filter(|&index| sampler.sample(Seed::new(6), index).mask[0] == 1).count();
         // Three of four pixels are the second scene's; four standard deviations are 49 draws.
         assert!(hits.abs_diff(600) <= 49, "{hits}");
+    }
+
+    #[test]
+    fn of_several_windows_the_one_with_most_contrast_is_taken() {
+        let mut flat = scene(64, 64);
+        flat.counts.fill(5);
+        // Only windows that reach into the last columns see anything in the last band.
+        for row in flat.counts[64 * 64..].chunks_mut(64) {
+            row[40..].iter_mut().step_by(2).for_each(|count| *count = 900);
+        }
+        let scenes = [flat];
+        let busy = |draws| {
+            let options = SamplerOptions { draws, ..plain(0.0) };
+            let sampler = Sampler::new(&scenes, 32, &options).unwrap();
+            (0..200)
+                .filter(|&index| sampler.sample(Seed::new(5), index).counts[1024..].contains(&900))
+                .count()
+        };
+        assert!(busy(4) > busy(1), "{} and {}", busy(4), busy(1));
+        assert!(matches!(
+            Sampler::new(&scenes, 32, &SamplerOptions { draws: 0, ..plain(0.0) }),
+            Err(Error::Setting { .. })
+        ));
     }
 
     #[test]

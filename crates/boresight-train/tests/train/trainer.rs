@@ -57,6 +57,30 @@ fn settings(epochs: usize) -> TrainSettings {
     TrainSettings { batch: 4, learning_rate: 0.05, ..TrainSettings::fp32(epochs) }
 }
 
+#[test]
+fn the_average_follows_the_weights_quickly_at_first() {
+    let (network, profile) = (network(), NumericProfile::f32());
+    let start = Weights::initial(&network, Seed::new(3));
+    let weights_after = |averaging| {
+        // Ten tiles in batches of ten: one step.
+        let settings = TrainSettings { batch: 10, averaging, ..settings(1) };
+        let trainer = SegmentationTrainer { start: Some(&start), ..trainer(&settings, &profile) };
+        match trainer.train(&network, &Context::new(Seed::new(1)), &mut Ignore).unwrap() {
+            Fit::Trained(weights) => weights,
+            fit => panic!("{fit:?}"),
+        }
+    };
+    let (last, average) = (weights_after(0.0), weights_after(0.99));
+    // What training sets itself, the border around the image, is the same at the start of all three.
+    let parameters = network.parameter_count();
+    let values = start.values().iter().zip(last.values()).zip(average.values()).take(parameters);
+    for ((start, last), average) in values {
+        let expected = start + 10.0 / 11.0 * (last - start);
+        assert!((average - expected).abs() <= 1e-6 * expected.abs().max(1.0), "{average} for {expected}");
+    }
+    assert_ne!(last.values(), average.values());
+}
+
 fn trainer<'data>(
     settings: &'data TrainSettings,
     profile: &'data NumericProfile,
