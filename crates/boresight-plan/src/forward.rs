@@ -209,7 +209,9 @@ impl Norm {
             let factor =
                 (f64::from(scale[at]) / (f64::from(variance[at]) + f64::from(self.epsilon)).sqrt()) as f32;
             new.iter_mut().zip(old).for_each(|(new, old)| *new = old * factor);
-            *new_bias = (bias.get(at).copied().unwrap_or(0.0) - mean[at]) * factor + shift[at];
+            // A convolution without a bias has an empty one.
+            let bias = if bias.is_empty() { 0.0 } else { bias[at] };
+            *new_bias = (bias - mean[at]) * factor + shift[at];
         }
         [new_weight, new_bias]
     }

@@ -54,7 +54,9 @@ pub(super) fn pays_for_weights(shape: &ConvShape) -> bool {
 /// Whether the kernel is one for which these transforms are, and the image large enough.
 fn fits(grid: &Grid) -> bool {
     let tiles: usize = grid.size.iter().map(|size| size.div_ceil(TILE)).product();
-    grid.kernel == [3, 3] && grid.stride == [1, 1] && tiles >= FEWEST_TILES
+    // With more padding than a kernel is wide, the input's gradient reads the slope from its inside on.
+    let begins_outside = grid.origin.iter().all(|&origin| origin <= 0);
+    grid.kernel == [3, 3] && grid.stride == [1, 1] && begins_outside && tiles >= FEWEST_TILES
 }
 
 /// What is saved for each tile, in products, when a plain sum costs `plain` times a product; measured with AVX-512.
