@@ -20,14 +20,25 @@ pub(crate) fn infer(op: &Op, inputs: &[Shape]) -> Result<Shape, Rule> {
             number("rate", rate, (0.0..1.0).contains(&rate), "[0, 1)")?;
             one(inputs)?
         }
-        Op::ScaleShift | Op::Relu | Op::Relu6 | Op::Gelu | Op::Sigmoid => one(inputs)?,
+        Op::LeakyRelu { slope } => {
+            number("slope", slope, slope.is_finite(), "the finite numbers")?;
+            one(inputs)?
+        }
+        Op::Clip { low, high } => {
+            number("low", low, low.is_finite(), "the finite numbers")?;
+            number("high", high, high.is_finite() && high >= low, "the finite numbers from low up")?;
+            one(inputs)?
+        }
+        Op::ScaleShift | Op::Relu | Op::Relu6 | Op::Gelu | Op::Sigmoid | Op::Softmax => one(inputs)?,
         Op::MaxPool(window) | Op::AvgPool(window) => pool(window, one(inputs)?)?,
         Op::GlobalAvgPool => one(inputs)?.resized(1, 1),
         Op::Upsample { size, .. } => one(inputs)?.resized(size[0], size[1]),
         Op::Concat => concat(inputs)?,
-        Op::Add => add(inputs)?,
+        Op::Add | Op::Mul => alike(inputs)?,
         Op::ChannelScale => channel_scale(inputs)?,
         Op::Slice { start, channels } => slice(start, channels, one(inputs)?)?,
+        Op::Pad { rows, columns, .. } => pad(rows, columns, one(inputs)?)?,
+        Op::ZeroStuff { stride } => zero_stuff(stride, one(inputs)?)?,
     };
     check(shape)
 }
@@ -76,10 +87,7 @@ fn convolve(conv: Conv2d, input: Shape) -> Result<Shape, Rule> {
             return Err(Rule::Groups { divisor: conv.groups, channels });
         }
     }
-    if conv.padding[0].max(conv.padding[1]) > SIZE_LIMIT {
-        let found = conv.padding[0].max(conv.padding[1]);
-        return Err(Rule::Size { what: "padding", found, limit: SIZE_LIMIT });
-    }
+    padding(conv.padding)?;
     // Two factors of at most 2^16 and kernels of at most 2^16 a side fit 64 bits.
     let weights = (input.channels / conv.groups)
         .checked_mul(conv.out_channels)
@@ -92,6 +100,24 @@ fn convolve(conv: Conv2d, input: Shape) -> Result<Shape, Rule> {
     let height = slide(input.height + 2 * conv.padding[0], conv.kernel[0], conv.stride[0])?;
     let width = slide(input.width + 2 * conv.padding[1], conv.kernel[1], conv.stride[1])?;
     Ok(Shape::new(conv.out_channels, height, width))
+}
+
+fn padding(sides: [usize; 2]) -> Result<(), Rule> {
+    let found = sides[0].max(sides[1]);
+    if found > SIZE_LIMIT { Err(Rule::Size { what: "padding", found, limit: SIZE_LIMIT }) } else { Ok(()) }
+}
+
+fn pad(rows: [usize; 2], columns: [usize; 2], input: Shape) -> Result<Shape, Rule> {
+    padding(rows)?;
+    padding(columns)?;
+    Ok(input.resized(input.height + rows[0] + rows[1], input.width + columns[0] + columns[1]))
+}
+
+fn zero_stuff(stride: [usize; 2], input: Shape) -> Result<Shape, Rule> {
+    size("stride", stride[0])?;
+    size("stride", stride[1])?;
+    // Factors of at most 2^16 fit 64 bits.
+    Ok(input.resized((input.height - 1) * stride[0] + 1, (input.width - 1) * stride[1] + 1))
 }
 
 fn pool(window: Window, input: Shape) -> Result<Shape, Rule> {
@@ -119,7 +145,7 @@ fn concat(inputs: &[Shape]) -> Result<Shape, Rule> {
     Ok(first.with_channels(inputs.iter().map(|input| input.channels).sum()))
 }
 
-fn add(inputs: &[Shape]) -> Result<Shape, Rule> {
+fn alike(inputs: &[Shape]) -> Result<Shape, Rule> {
     let [first, second] = two(inputs)?;
     if first == second { Ok(first) } else { Err(Rule::Shapes { first, second }) }
 }

@@ -18,6 +18,6 @@ pub use error::{Error, Rule};
 pub use layout::{Layout, Role, Slot};
 pub use network::{Hash, Network, Node, NodeId};
 pub use normalisation::{InputForm, NormalisationFold};
-pub use op::{Conv2d, Op, Resize, Shape, Window};
+pub use op::{Conv2d, Filling, Op, Resize, Shape, Window};
 pub use rewrite::fold_batch_norm;
 pub use weights::Weights;

@@ -134,6 +134,16 @@ pub enum Resize {
     Bilinear,
 }
 
+/// What padding adds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filling {
+    /// Zero.
+    Zero,
+    /// Negative infinity: what a maximum never chooses.
+    Lowest,
+}
+
 /// An operator of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -158,6 +168,20 @@ pub enum Op {
     Gelu,
     /// `1 / (1 + exp(-x))`.
     Sigmoid,
+    /// `x` above zero, `x * slope` below.
+    LeakyRelu {
+        /// The slope, finite.
+        slope: f32,
+    },
+    /// `min(max(x, low), high)`.
+    Clip {
+        /// The smallest result, finite.
+        low: f32,
+        /// The largest result, finite and not below `low`.
+        high: f32,
+    },
+    /// `exp(x)` over the sum of the `exp` of all channels at a pixel.
+    Softmax,
     /// Largest value of each window.
     MaxPool(Window),
     /// Mean of each window.
@@ -175,6 +199,8 @@ pub enum Op {
     Concat,
     /// Sum of two inputs of one shape.
     Add,
+    /// Product of two inputs of one shape, value by value.
+    Mul,
     /// The first input times the second, which has one value a channel (1x1 pixels).
     ChannelScale,
     /// A range of channels of the input: one part of a channel split.
@@ -183,6 +209,21 @@ pub enum Op {
         start: usize,
         /// How many channels.
         channels: usize,
+    },
+    /// Rows and columns around the map.
+    Pad {
+        /// Rows added above and below.
+        rows: [usize; 2],
+        /// Columns added left and right.
+        columns: [usize; 2],
+        /// What they hold.
+        filling: Filling,
+    },
+    /// Zeros between pixels, none around them: `(size - 1) * stride + 1` rows and columns. Before a convolution of
+    /// stride 1 it makes a transposed convolution.
+    ZeroStuff {
+        /// Distance of what were neighbours, down and across.
+        stride: [usize; 2],
     },
     /// Sets this share of values to zero in training; does nothing afterwards.
     Dropout {
@@ -203,14 +244,20 @@ impl Op {
             Self::Relu6 => "relu6",
             Self::Gelu => "gelu",
             Self::Sigmoid => "sigmoid",
+            Self::LeakyRelu { .. } => "leaky_relu",
+            Self::Clip { .. } => "clip",
+            Self::Softmax => "softmax",
             Self::MaxPool(_) => "max_pool",
             Self::AvgPool(_) => "avg_pool",
             Self::GlobalAvgPool => "global_avg_pool",
             Self::Upsample { .. } => "upsample",
             Self::Concat => "concat",
             Self::Add => "add",
+            Self::Mul => "mul",
             Self::ChannelScale => "channel_scale",
             Self::Slice { .. } => "slice",
+            Self::Pad { .. } => "pad",
+            Self::ZeroStuff { .. } => "zero_stuff",
             Self::Dropout { .. } => "dropout",
         }
     }

@@ -1,7 +1,7 @@
 //! Shape inference, canonical order, hash, layout.
 
 use super::random::Recipe;
-use crate::{Builder, Conv2d, Error, Network, NodeId, Op, Resize, Role, Shape, Window};
+use crate::{Builder, Conv2d, Error, Filling, Network, NodeId, Op, Resize, Role, Shape, Window};
 use proptest::prelude::*;
 
 /// What is wrong with `op` as a node `x` that reads feature maps of these shapes.
@@ -60,6 +60,26 @@ fn broken_rules_of_inputs_name_the_node_and_the_rule() {
             Op::Dropout { rate: f32::NAN },
             vec![map],
             "node 'x' (dropout): rate is NaN, which is outside [0, 1)",
+        ),
+        (
+            Op::Clip { low: 1.0, high: 0.5 },
+            vec![map],
+            "node 'x' (clip): high is 0.5, which is outside the finite numbers from low up",
+        ),
+        (
+            Op::LeakyRelu { slope: f32::NAN },
+            vec![map],
+            "node 'x' (leaky_relu): slope is NaN, which is outside the finite numbers",
+        ),
+        (
+            Op::Pad { rows: [0, 70_000], columns: [0; 2], filling: Filling::Lowest },
+            vec![map],
+            "node 'x' (pad): padding is 70000, allowed is 1 to 65536",
+        ),
+        (
+            Op::ZeroStuff { stride: [1, 0] },
+            vec![map],
+            "node 'x' (zero_stuff): stride is 0, allowed is 1 to 65536",
         ),
     ];
     for (op, inputs, message) in cases {
@@ -128,6 +148,9 @@ fn sizes_follow_the_windows() {
     assert_eq!(shape(Op::AvgPool(Window { kernel: [3, 3], stride: [2, 1] })), Shape::new(3, 4, 12));
     assert_eq!(shape(Op::GlobalAvgPool), Shape::new(3, 1, 1));
     assert_eq!(shape(Op::Slice { start: 1, channels: 2 }), Shape::new(2, 9, 14));
+    let pad = Op::Pad { rows: [1, 2], columns: [0, 3], filling: Filling::Zero };
+    assert_eq!(shape(pad), Shape::new(3, 12, 17));
+    assert_eq!(shape(Op::ZeroStuff { stride: [2, 3] }), Shape::new(3, 17, 40));
 }
 
 #[test]

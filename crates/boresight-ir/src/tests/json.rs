@@ -14,7 +14,7 @@ fn documents_that_describe_no_network_are_refused() {
     let with = |nodes: &str| format!("{{{input},\"nodes\":[{nodes}]}}");
     assert!(refusal("").starts_with("not a network in JSON: EOF"));
     assert!(refusal(&with(r#"{"name":"a","op":"relu","inputs":[0],"x":1}"#)).contains("unknown field"));
-    assert!(refusal(&with(r#"{"name":"a","op":"softmax","inputs":[0]}"#)).contains("unknown variant"));
+    assert!(refusal(&with(r#"{"name":"a","op":"softplus","inputs":[0]}"#)).contains("unknown variant"));
     let later = with(r#"{"name":"a","op":"relu","inputs":[1]},{"name":"b","op":"relu","inputs":[0]}"#);
     assert_eq!(refusal(&later), "node 'a' reads node number 1, which does not come before it");
     let own_input = with(r#"{"name":"a","op":"input","inputs":[]}"#);

@@ -1,6 +1,6 @@
 //! Random valid networks.
 
-use crate::{Builder, Conv2d, Network, NodeId, Op, Resize, Shape, Window};
+use crate::{Builder, Conv2d, Filling, Network, NodeId, Op, Resize, Shape, Window};
 use boresight_core::{Seed, Stream};
 
 /// Operators with the places of their inputs, from which a network can be built in any order.
@@ -20,7 +20,7 @@ impl Recipe {
             let shape = builder.shape(nodes[stream.below(nodes.len())]);
             let op = operator(&mut stream, shape);
             let arity = match op {
-                Op::Add | Op::ChannelScale => 2,
+                Op::Add | Op::Mul | Op::ChannelScale => 2,
                 Op::Concat => 1 + stream.below(3),
                 _ => 1,
             };
@@ -66,7 +66,7 @@ fn joined(mut entries: Vec<(Op, Vec<usize>)>) -> Vec<(Op, Vec<usize>)> {
 }
 
 fn operator(stream: &mut Stream, shape: Shape) -> Op {
-    match stream.below(16) {
+    match stream.below(22) {
         0 | 1 => Op::Conv2d(convolution(stream, shape)),
         2 => Op::Conv2d(Conv2d::same(shape.channels, 3).depthwise()),
         3 => Op::BatchNorm { epsilon: 1e-5 },
@@ -81,6 +81,12 @@ fn operator(stream: &mut Stream, shape: Shape) -> Op {
         12 => Op::Add,
         13 => Op::Slice { start: stream.below(3), channels: 1 + stream.below(2) },
         14 => Op::Dropout { rate: 0.3 },
+        15 => Op::LeakyRelu { slope: 0.125 },
+        16 => Op::Clip { low: -1.0, high: 1.5 },
+        17 => Op::Softmax,
+        18 => Op::Mul,
+        19 => Op::Pad { rows: [stream.below(3), 1], columns: [0, stream.below(3)], filling: Filling::Zero },
+        20 => Op::ZeroStuff { stride: [1 + stream.below(2), 2] },
         _ => Op::GlobalAvgPool,
     }
 }
