@@ -4,9 +4,8 @@
 
 use crate::dispatch::{Version, dispatch};
 use crate::gradient::Gradient;
-use crate::rows::map;
+use crate::rows::{map, map_in_place};
 use crate::{Store, math};
-use boresight_numerics::round_f16;
 
 /// A pointwise function behind an operator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -151,18 +150,7 @@ pub fn activate_in_place(activation: Activation, store: Store, values: &mut [f32
 
 dispatch! {
     fn activate_all_in_place(activation: Activation, store: Store, values: &mut [f32]) {
-        with_function!(activation, F => match store {
-            Store::F32 => {
-                for value in values {
-                    *value = F::value(*value);
-                }
-            }
-            Store::F16 => {
-                for value in values {
-                    *value = round_f16(F::value(*value));
-                }
-            }
-        });
+        with_function!(activation, F => map_in_place(store, values, F::value));
     }
 }
 

@@ -25,6 +25,7 @@ pub struct Plan {
     pub(crate) statistics: usize,
     pub(crate) masks: usize,
     pub(crate) scratch: usize,
+    pub(crate) room: usize,
 }
 
 impl Plan {
@@ -91,7 +92,7 @@ impl Plan {
         let tensors = network
             .nodes()
             .iter()
-            .map(|node| Tensor { planes: planes(batch, node.shape), slot: 0, gradient: None })
+            .map(|node| Tensor { planes: planes(batch, node.shape), slot: 0, remade: None, gradient: None })
             .collect();
         let mut plan = Self {
             layout: Arc::clone(network.layout()),
@@ -104,6 +105,7 @@ impl Plan {
             statistics: compiler.statistics,
             masks: compiler.masks,
             scratch: 0,
+            room: 0,
             steps: compiler.steps,
         };
         plan.folded = plan.folded_len();

@@ -88,7 +88,7 @@ impl Plan {
                 });
             }
             Kind::Convolve { shape, weight, bias, border, after } => {
-                let Workspace { slots, folded, scratch, team, .. } = memory;
+                let Workspace { slots, folded, desks, team, .. } = memory;
                 let count = self.input_planes().batch;
                 let whole = Part { plan: self, step, weights, images, slots, first: 0, count };
                 let own = [&weights[weight.clone()], &weights[bias.clone()]];
@@ -99,12 +99,21 @@ impl Plan {
                 // Some images at a time, so that the activation finds them in a cache.
                 let some = chunk(shape);
                 let parts = output.chunks_mut(some * self.image_len(step.output)).enumerate();
-                self.team_for(step, team).each_with(scratch, parts, |scratch, (at, output)| {
+                self.team_for(step, team).each_with(desks, parts, |desk, (at, output)| {
                     let part = whole.of(at * some..count.min((at + 1) * some));
                     let (shape, border) =
                         (ConvShape { input: part.operand(0), ..*shape }, &weights[border.clone()]);
                     let x = part.value(0);
-                    kernels::conv2d(&shape, x, border, weight, bias, self.arithmetic, output, scratch);
+                    kernels::conv2d(
+                        &shape,
+                        x,
+                        border,
+                        weight,
+                        bias,
+                        self.arithmetic,
+                        output,
+                        &mut desk.scratch,
+                    );
                     if after.activation != Activation::Identity {
                         kernels::activate_in_place(after.activation, self.arithmetic.store(), output);
                     }
@@ -123,14 +132,14 @@ impl Plan {
         memory: &mut Workspace,
         output: &mut [f32],
     ) {
-        let (whole, team, scratch) = self.whole(step, weights, images, memory);
+        let (whole, team, desks) = self.whole(step, weights, images, memory);
         let parts = by_images(whole, team, step.output, output);
-        team.each_with(scratch, parts, |_, (part, output)| part.forward(output));
+        team.each_with(desks, parts, |_, (part, output)| part.forward(output));
     }
 }
 
 impl Part<'_> {
-    fn forward(self, output: &mut [f32]) {
+    pub(crate) fn forward(self, output: &mut [f32]) {
         let (x, planes, target) = (self.value(0), self.operand(0), self.result());
         let (store, size) = (self.plan.arithmetic.store(), [target.height, target.width]);
         match &self.step.kind {

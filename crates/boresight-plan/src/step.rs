@@ -78,6 +78,8 @@ pub(crate) struct Tensor {
     pub(crate) planes: Planes,
     /// Its slot in the workspace; unused for the image and for what is fused away.
     pub(crate) slot: usize,
+    /// The step that makes it anew on the way back, where it is not kept.
+    pub(crate) remade: Option<usize>,
     /// The slot of its gradient, where one is needed.
     pub(crate) gradient: Option<usize>,
 }
