@@ -92,7 +92,13 @@ impl Plan {
         let tensors = network
             .nodes()
             .iter()
-            .map(|node| Tensor { planes: planes(batch, node.shape), slot: 0, remade: None, gradient: None })
+            .map(|node| Tensor {
+                planes: planes(batch, node.shape),
+                slot: 0,
+                remade: None,
+                deferred: false,
+                gradient: None,
+            })
             .collect();
         let mut plan = Self {
             layout: Arc::clone(network.layout()),

@@ -1,5 +1,6 @@
 //! Images of a batch that one thread works on.
 
+use crate::remake::Past;
 use crate::step::{Step, TensorId};
 use crate::workspace::Desk;
 use crate::{Plan, Workspace};
@@ -91,11 +92,11 @@ impl Plan {
         weights: &'data [f32],
         images: &'data [f32],
         memory: &'data mut Workspace,
-    ) -> (Part<'data>, &'data Team, &'data mut [Desk]) {
-        let Workspace { slots, desks, team, .. } = memory;
+    ) -> (Part<'data>, Past<'data>, &'data Team, &'data mut [Desk]) {
+        let Workspace { slots, desks, team, mode, statistics, masks, .. } = memory;
         let count = self.input_planes().batch;
         let whole = Part { plan: self, step, weights, images, slots, first: 0, count };
-        (whole, self.team_for(step, team), desks)
+        (whole, Past { mode: *mode, statistics, masks }, self.team_for(step, team), desks)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::Plan;
 use crate::slots::Slots;
 use crate::step::{Kind, Step};
+use std::slice;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,13 +31,17 @@ impl Plan {
             Purpose::Training => self.gradients_made(),
             Purpose::Inference => vec![false; self.tensors.len()],
         };
+        self.defer_upsampling();
         if purpose == Purpose::Training {
             self.choose_remade(&made);
         }
         self.place_all(purpose, &made);
         // What was made last is needed first, so it is the likeliest to be free.
         for tensor in (0..self.tensors.len()).rev() {
-            let Some(maker) = self.tensors[tensor].remade.take() else { continue };
+            let Some(maker) = self.tensors[tensor].remade.filter(|_| !self.tensors[tensor].deferred) else {
+                continue;
+            };
+            self.tensors[tensor].remade = None;
             let before = self.slot_sizes.clone();
             self.place_all(purpose, &made);
             if self.slot_sizes.iter().sum::<usize>() > before.iter().sum() {
@@ -56,6 +61,9 @@ impl Plan {
         let mut slots = Slots::default();
         for at in 0..self.steps.len() {
             let output = self.steps[at].output;
+            if self.tensors[output].deferred {
+                continue;
+            }
             self.tensors[output].slot = slots.take(self.tensors[output].planes.len());
             self.release(LastRead::Forward(at), &last, &mut slots);
         }
@@ -75,7 +83,13 @@ impl Plan {
     fn last_reads(&self, made: &[bool]) -> Vec<LastRead> {
         let mut last = vec![LastRead::Caller; self.tensors.len()];
         for (at, step) in self.steps.iter().enumerate() {
-            step.inputs.iter().for_each(|&input| last[input] = LastRead::Forward(at));
+            for &input in &step.inputs {
+                let deferred = self.tensors[input].remade.filter(|_| self.tensors[input].deferred);
+                let read = deferred.map_or(slice::from_ref(&input), |maker| &self.steps[maker].inputs);
+                for &input in read {
+                    last[input] = LastRead::Forward(at);
+                }
+            }
         }
         for (at, step) in self.steps.iter().enumerate().rev() {
             if made[step.output] && step.backward_reads_inputs() {

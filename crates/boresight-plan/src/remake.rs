@@ -70,8 +70,7 @@ impl<'data> Part<'data> {
                 self.make(step.inputs[0], past, output);
                 kernels::channel_scale_in_place(own.operand(0), own.value(1), store, output);
             }
-            Kind::Concat => own.concat_anew(past, output),
-            _ => own.forward(output),
+            _ => own.forward(past, output),
         }
     }
 
@@ -93,7 +92,7 @@ impl<'data> Part<'data> {
     }
 
     /// Within one image, the channels of each input stand together, so each is made where it belongs.
-    fn concat_anew(self, past: Past<'_>, output: &mut [f32]) {
+    pub(crate) fn concat(self, past: Past<'_>, output: &mut [f32]) {
         let images = output.chunks_exact_mut(self.plan.image_len(self.step.output));
         for (image, mut rest) in (self.first..).zip(images) {
             for &input in &self.step.inputs {
@@ -106,11 +105,30 @@ impl<'data> Part<'data> {
 }
 
 impl Plan {
+    /// Has upsampled maps that only a concatenation reads made where they belong in it.
+    pub(crate) fn defer_upsampling(&mut self) {
+        for at in 0..self.steps.len() {
+            let Step { kind: Kind::Upsample(_), output, .. } = self.steps[at] else { continue };
+            let mut readers = self.steps.iter().filter(|step| step.inputs.contains(&output));
+            let concat = readers.next().is_some_and(|step| matches!(step.kind, Kind::Concat));
+            if concat && readers.next().is_none() && output != self.output {
+                self.tensors[output].remade = Some(at);
+                self.tensors[output].deferred = true;
+            }
+        }
+    }
+
     /// Decides which tensors are made anew on the way back. `made` says which gradients there are.
     pub(crate) fn choose_remade(&mut self, made: &[bool]) {
         for at in 0..self.steps.len() {
             let output = self.steps[at].output;
-            if self.has_makings(&self.steps[at]) && self.is_read_by_images(output, made) {
+            if self.tensors[output].deferred {
+                continue;
+            }
+            if self.has_makings(&self.steps[at])
+                && self.is_read_by_images(output, made)
+                && !self.is_upsampled(output)
+            {
                 self.tensors[output].remade = Some(at);
             }
         }
@@ -126,6 +144,11 @@ impl Plan {
             _ => return false,
         };
         kept.iter().all(|&input| self.tensors[input].remade.is_none())
+    }
+
+    /// Whether upsampling reads `tensor`: keeping it is cheaper than keeping what is made of it.
+    fn is_upsampled(&self, tensor: TensorId) -> bool {
+        self.steps.iter().any(|step| matches!(step.kind, Kind::Upsample(_)) && step.inputs[0] == tensor)
     }
 
     /// Whether all that read `tensor` on the way back do so image by image.

@@ -80,6 +80,8 @@ pub(crate) struct Tensor {
     pub(crate) slot: usize,
     /// The step that makes it anew on the way back, where it is not kept.
     pub(crate) remade: Option<usize>,
+    /// Whether it is never kept: its only reader makes it where it wants it.
+    pub(crate) deferred: bool,
     /// The slot of its gradient, where one is needed.
     pub(crate) gradient: Option<usize>,
 }

@@ -19,7 +19,7 @@ const BATCH: usize = 3;
 fn variant(plan: &Plan, remakes: bool) -> Plan {
     let mut plan = plan.clone();
     let made = plan.gradients_made();
-    plan.tensors.iter_mut().for_each(|tensor| tensor.remade = None);
+    plan.tensors.iter_mut().filter(|tensor| !tensor.deferred).for_each(|tensor| tensor.remade = None);
     if remakes {
         plan.choose_remade(&made);
     }
