@@ -349,7 +349,7 @@ impl Part<'_> {
                 }
                 Mode::Evaluate => copy(slope, write, target),
             },
-            Kind::Add => copy(slope, write, target),
+            Kind::Add(_) => copy(slope, write, target),
             // These have gradients of parameters, or pass on in place.
             Kind::Convolve { .. }
             | Kind::Normalise(_)

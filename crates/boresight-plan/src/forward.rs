@@ -159,7 +159,7 @@ impl Part<'_> {
             Kind::GlobalAvgPool => kernels::global_avg_pool(planes, store, x, output),
             Kind::Upsample(Resize::Nearest) => kernels::upsample_nearest(planes, size, x, output),
             Kind::Upsample(Resize::Bilinear) => kernels::upsample_bilinear(planes, size, store, x, output),
-            Kind::Add => kernels::add(x, self.value(1), store, output),
+            Kind::Add(activation) => add(x, self.value(1), *activation, store, output),
             Kind::ChannelScale => kernels::channel_scale(planes, x, self.value(1), store, output),
             Kind::Slice { start } => {
                 kernels::copy_channels(planes, *start, target.channels, x, target, 0, Write::Set, output);
@@ -168,6 +168,17 @@ impl Part<'_> {
             Kind::Convolve { .. } | Kind::Normalise(_) | Kind::Concat | Kind::Dropout { .. } => {
                 output.copy_from_slice(x);
             }
+        }
+    }
+}
+
+/// A sum, block by block, so that the activation finds it in a cache.
+fn add(x: &[f32], z: &[f32], activation: Activation, store: Store, output: &mut [f32]) {
+    const BLOCK: usize = 4096;
+    for ((x, z), output) in x.chunks(BLOCK).zip(z.chunks(BLOCK)).zip(output.chunks_mut(BLOCK)) {
+        kernels::add(x, z, store, output);
+        if activation != Activation::Identity {
+            kernels::activate_in_place(activation, store, output);
         }
     }
 }

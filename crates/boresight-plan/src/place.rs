@@ -151,7 +151,7 @@ impl Step {
         match self.kind {
             Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::Activate(_) | Kind::ChannelScale => true,
             // A tensor that is added to itself collects two gradients.
-            Kind::Add => !self.inputs[1..].contains(&self.inputs[0]),
+            Kind::Add(_) => !self.inputs[1..].contains(&self.inputs[0]),
             _ => false,
         }
     }
@@ -169,7 +169,7 @@ impl Step {
             | Kind::GlobalAvgPool
             | Kind::Upsample(_)
             | Kind::Concat
-            | Kind::Add
+            | Kind::Add(_)
             | Kind::Slice { .. }
             | Kind::Dropout { .. } => false,
         }

@@ -34,7 +34,8 @@ pub(crate) enum Kind {
     GlobalAvgPool,
     Upsample(Resize),
     Concat,
-    Add,
+    /// A sum and what is done to it while it is in a cache.
+    Add(Activation),
     ChannelScale,
     Slice {
         start: usize,
