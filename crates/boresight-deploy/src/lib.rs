@@ -2,6 +2,7 @@
 
 mod deployment;
 mod error;
+pub mod onnx;
 pub mod reference;
 mod simulator;
 
