@@ -15,6 +15,9 @@ pub enum Error {
     /// The network cannot be deployed.
     #[error(transparent)]
     Deploy(#[from] boresight_deploy::Error),
+    /// The network cannot be written as an ONNX file.
+    #[error(transparent)]
+    Onnx(#[from] boresight_deploy::onnx::Error),
     /// The network is not valid.
     #[error(transparent)]
     Network(#[from] boresight_ir::Error),
@@ -65,6 +68,22 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// A device failed.
+    #[error("the device behind '{device}' failed: {reason}")]
+    Device {
+        /// Its command.
+        device: String,
+        /// What went wrong, in its own words where it has any.
+        reason: String,
+    },
+    /// The network's tiles are not square.
+    #[error("the network reads tiles of {height} x {width} pixels, but scenes are cut into square ones")]
+    NotSquare {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
     },
     /// The device refuses a network that it took before.
     #[error("the device refuses the network: {reason}")]

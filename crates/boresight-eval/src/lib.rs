@@ -1,6 +1,8 @@
 #![doc = include_str!("../README.md")]
 
 mod artifact;
+mod command;
+mod device;
 mod error;
 mod evaluator;
 mod finalist;
@@ -10,6 +12,8 @@ mod settings;
 mod tiles;
 
 pub use artifact::{Artifact, BandStatistics};
+pub use command::CommandDevice;
+pub use device::{Device, DeviceRunner, Scaled, Simulated, SimulatedRunner};
 pub use error::Error;
 pub use evaluator::{Phase, Progress, SegmentationEvaluator};
 pub use finalist::{FinalTraining, Finalist, Stages};

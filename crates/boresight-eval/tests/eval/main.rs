@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod artifact;
+#[cfg(unix)]
+mod command;
 mod evaluator;
 mod scoring;
 
