@@ -49,6 +49,24 @@ def ready(cache):
     return home
 
 
+def python(cache, arguments):
+    """Becomes a Python that has the packages, before all others; it does not return."""
+    # Those of the user do not count, and one thread makes results that do not vary.
+    settings = {"PYTHONPATH": str(ready(cache)), "PYTHONNOUSERSITE": "1"}
+    settings.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    sys.stdout.flush()
+    os.execve(sys.executable, [sys.executable, *arguments], {**os.environ, **settings})
+
+
+def leave(main):
+    """Runs `main`; ends the program with code 2 and a sentence if nothing can be run."""
+    try:
+        main(sys.argv[1:])
+    except Unusable as failure:
+        print(f"error: {failure}", file=sys.stderr)
+        sys.exit(2)
+
+
 def pins():
     lines = REQUIREMENTS.read_text().splitlines()
     return [line for line in lines if line and not line.startswith("#")]

@@ -1,4 +1,4 @@
-"""Tests of the check, in its own packages: python3 tools/runtimes/check.py --test"""
+"""Tests of the check, in its own packages: python3 tools/runtimes/run.py -m unittest discover -s tools/runtimes"""
 
 import contextlib
 import io
@@ -11,7 +11,7 @@ try:
     import numpy
     import onnx
 except ImportError as error:
-    raise unittest.SkipTest("the packages are not on the path: use check.py --test") from error
+    raise unittest.SkipTest("the packages are not on the path: use run.py") from error
 
 import agreement
 import manifest
