@@ -15,7 +15,6 @@ import json
 import os
 import re
 import sys
-import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -66,24 +65,14 @@ def check_options(options):
 
 def write(path, content):
     """Writes a file as a whole or not at all."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".boresight-")
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-            os.chmod(name, 0o666 & ~umask())
-            os.replace(name, path)
-        except BaseException:
-            os.unlink(name)
-            raise
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
     except OSError as error:
         raise Failure(f"cannot write {path}: {error.strerror}") from error
-
-
-def umask():
-    current = os.umask(0)
-    os.umask(current)
-    return current
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def compile_one(home, model, options):

@@ -26,6 +26,9 @@ def run(command, arguments):
         # Whoever read the output has seen enough; nothing more may be written, not even at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return REFUSED
+    except OSError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return UNUSABLE
     except KeyboardInterrupt:
         print("error: interrupted", file=sys.stderr)
         return 130

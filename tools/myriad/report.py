@@ -2,9 +2,11 @@
 
 import re
 
+from failure import Failure
+
 # A label starts with a title line; lines end in a literal `\l`.
 GRAPH = re.compile(r'^\s*label="(Graph .*)"$', re.MULTILINE)
-NODE = re.compile(r'^\s*((?:data|stage)_0x[0-9a-f]+) \[\n(.*?)^\s*\];$', re.MULTILINE | re.DOTALL)
+NODE = re.compile(r"^\s*((?:data|stage)_0x[0-9a-f]+) \[\n(.*?)^\s*\];$", re.MULTILINE | re.DOTALL)
 EDGE = re.compile(r'^\s*(\w+_0x[0-9a-f]+) -> (\w+_0x[0-9a-f]+) \[\n\s*label="(Stage(?:In|Out)put)', re.MULTILINE)
 LABEL = re.compile(r'^\s*label="(.*)"$', re.MULTILINE)
 STAGE = re.compile(r"\[(-?\d+) / (-?\d+)\] Stage (.*)")
@@ -23,7 +25,7 @@ def from_dump(text):
     """The report on a compiled network: resources, memory, stages in order of execution, totals."""
     match = GRAPH.search(text)
     if match is None:
-        raise ValueError("the dump of the internal graph has no graph")
+        raise Failure("the compiler left no graph that can be read")
     attributes = numbers(label(match.group(1))[1].get("extraAttrs", {}))
     stages = read_stages(text)
     return {

@@ -1,6 +1,7 @@
 import unittest
 
 import report
+from failure import Failure
 
 # A dump as the compiler writes it, made up: a convolution in two tiles, a copy within the first, a split, a sigmoid.
 DUMP = r"""digraph ie_vpu_model_view {
@@ -95,7 +96,7 @@ class Reports(unittest.TestCase):
         self.assertEqual(counts, {"stages": 4, "nce": 2, "shave": 1, "dma": 1})
 
     def test_a_text_without_a_graph_is_an_error(self):
-        with self.assertRaises(ValueError):
+        with self.assertRaises(Failure):
             report.from_dump("digraph g {}")
 
 
