@@ -326,7 +326,9 @@ fn products() -> Network {
     let square = add("square", Op::Mul, &[gated, gated]);
     let seen = add("seen", Op::Mul, &[input, square]);
     let cube = add("cube", Op::Mul, &[square, gated]);
-    let joined = add("joined", Op::Concat, &[seen, cube, first]);
+    let second = add("second", Op::Conv2d(Conv2d::same(2, 1)), &[first]);
+    let alone = add("alone", Op::Mul, &[second, second]);
+    let joined = add("joined", Op::Concat, &[seen, cube, alone, first]);
     let last = add("last", Op::Conv2d(Conv2d::same(2, 1)), &[joined]);
     builder.finish(last).unwrap()
 }
