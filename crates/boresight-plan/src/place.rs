@@ -149,9 +149,13 @@ impl Step {
     /// Whether the rule turns the gradient of the result into that of the first operand where it stands.
     fn passes_on_in_place(&self) -> bool {
         match self.kind {
-            Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::Activate(_) | Kind::ChannelScale => true,
-            // A tensor that is added to itself collects two gradients.
-            Kind::Add(_) => !self.inputs[1..].contains(&self.inputs[0]),
+            Kind::Normalise(_)
+            | Kind::ScaleShift { .. }
+            | Kind::Activate(_)
+            | Kind::Softmax
+            | Kind::ChannelScale => true,
+            // A tensor that is added to itself, or multiplied with itself, collects two gradients.
+            Kind::Add(_) | Kind::Mul => !self.inputs[1..].contains(&self.inputs[0]),
             _ => false,
         }
     }
@@ -163,7 +167,9 @@ impl Step {
             | Kind::Normalise(_)
             | Kind::ScaleShift { .. }
             | Kind::Activate(_)
+            | Kind::Softmax
             | Kind::MaxPool(_)
+            | Kind::Mul
             | Kind::ChannelScale => true,
             Kind::AvgPool(_)
             | Kind::GlobalAvgPool
@@ -171,6 +177,8 @@ impl Step {
             | Kind::Concat
             | Kind::Add(_)
             | Kind::Slice { .. }
+            | Kind::Pad { .. }
+            | Kind::ZeroStuff { .. }
             | Kind::Dropout { .. } => false,
         }
     }
