@@ -5,7 +5,9 @@ mod error;
 pub mod onnx;
 pub mod reference;
 mod simulator;
+mod tolerance;
 
 pub use deployment::{Band, Deployment};
 pub use error::Error;
 pub use simulator::{Memory, Simulator, argmax};
+pub use tolerance::tolerance;
