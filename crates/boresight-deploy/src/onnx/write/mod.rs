@@ -3,7 +3,6 @@
 mod convolution;
 mod graph;
 mod input;
-mod names;
 mod operators;
 #[cfg(test)]
 mod tests;
