@@ -138,7 +138,7 @@ pub enum Resize {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filling {
-    /// Zero.
+    /// Zero; around the network's input its border value, as for convolutions.
     Zero,
     /// Negative infinity: what a maximum never chooses.
     Lowest,

@@ -3,13 +3,11 @@
 #![expect(clippy::inline_always, reason = "the functions must take on their caller's instruction set")]
 
 use crate::dispatch::{Version, dispatch};
-use crate::gradient::Gradient;
-use crate::rows::map;
 use crate::{Store, math};
 use boresight_numerics::round_f16;
 
 /// A pointwise function behind an operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Activation {
     /// x
     Identity,
@@ -21,56 +19,54 @@ pub enum Activation {
     Gelu,
     /// 1 / (1 + e^-x): [`math::sigmoid`].
     Sigmoid,
+    /// x above 0, x times this slope up to 0; its gradient at 0 is the slope.
+    LeakyRelu(f32),
+    /// min(max(x, low), high) with low <= high; its gradient at both ends is 0.
+    Clip(f32, f32),
 }
 
-/// An [`Activation`] that is known when code is compiled.
-pub(crate) trait Function {
+/// An [`Activation`] whose kind is known when code is compiled.
+pub(crate) trait Function: Copy {
     /// Whether a gradient costs more than writing it down and reading it again.
     const COSTLY: bool = false;
     /// The activation of `x`; NaN stays NaN.
-    fn value(x: f32) -> f32;
+    fn value(self, x: f32) -> f32;
     /// The gradient with respect to `x`, given the gradient `g` with respect to the activation.
-    fn chain(x: f32, g: f32) -> f32;
+    fn chain(self, x: f32, g: f32) -> f32;
 }
 
+#[derive(Clone, Copy)]
 pub(crate) struct Identity;
+#[derive(Clone, Copy)]
 pub(crate) struct Relu;
-pub(crate) struct Relu6;
+#[derive(Clone, Copy)]
 pub(crate) struct Gelu;
+#[derive(Clone, Copy)]
 pub(crate) struct Sigmoid;
+#[derive(Clone, Copy)]
+pub(crate) struct LeakyRelu(pub(crate) f32);
+#[derive(Clone, Copy)]
+pub(crate) struct Clip(pub(crate) f32, pub(crate) f32);
 
 impl Function for Identity {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
+    fn value(self, x: f32) -> f32 {
         x
     }
     #[inline(always)]
-    fn chain(_: f32, g: f32) -> f32 {
+    fn chain(self, _: f32, g: f32) -> f32 {
         g
     }
 }
 
 impl Function for Relu {
     #[inline(always)]
-    fn value(x: f32) -> f32 {
+    fn value(self, x: f32) -> f32 {
         if x <= 0.0 { 0.0 } else { x }
     }
     #[inline(always)]
-    fn chain(x: f32, g: f32) -> f32 {
+    fn chain(self, x: f32, g: f32) -> f32 {
         if x <= 0.0 { 0.0 } else { g }
-    }
-}
-
-impl Function for Relu6 {
-    #[inline(always)]
-    fn value(x: f32) -> f32 {
-        let x = if x <= 0.0 { 0.0 } else { x };
-        if x >= 6.0 { 6.0 } else { x }
-    }
-    #[inline(always)]
-    fn chain(x: f32, g: f32) -> f32 {
-        let g = if x <= 0.0 { 0.0 } else { g };
-        if x >= 6.0 { 0.0 } else { g }
     }
 }
 
@@ -78,11 +74,11 @@ impl Function for Gelu {
     const COSTLY: bool = true;
 
     #[inline(always)]
-    fn value(x: f32) -> f32 {
+    fn value(self, x: f32) -> f32 {
         math::gelu(x)
     }
     #[inline(always)]
-    fn chain(x: f32, g: f32) -> f32 {
+    fn chain(self, x: f32, g: f32) -> f32 {
         math::gelu_slope(x) * g
     }
 }
@@ -91,37 +87,71 @@ impl Function for Sigmoid {
     const COSTLY: bool = true;
 
     #[inline(always)]
-    fn value(x: f32) -> f32 {
+    fn value(self, x: f32) -> f32 {
         math::sigmoid(x)
     }
     #[inline(always)]
-    fn chain(x: f32, g: f32) -> f32 {
+    fn chain(self, x: f32, g: f32) -> f32 {
         math::sigmoid_slope(x) * g
     }
 }
 
-/// Evaluates an expression with the type `$function` standing for the [`Function`] of `$activation`.
+impl Function for LeakyRelu {
+    #[inline(always)]
+    fn value(self, x: f32) -> f32 {
+        if x <= 0.0 { x * self.0 } else { x }
+    }
+    #[inline(always)]
+    fn chain(self, x: f32, g: f32) -> f32 {
+        if x <= 0.0 { g * self.0 } else { g }
+    }
+}
+
+impl Function for Clip {
+    #[inline(always)]
+    fn value(self, x: f32) -> f32 {
+        let Self(low, high) = self;
+        let x = if x <= low { low } else { x };
+        if x >= high { high } else { x }
+    }
+    #[inline(always)]
+    fn chain(self, x: f32, g: f32) -> f32 {
+        let Self(low, high) = self;
+        let g = if x <= low { 0.0 } else { g };
+        if x >= high { 0.0 } else { g }
+    }
+}
+
+/// Evaluates an expression with `$function` standing for the [`Function`] of `$activation`.
 macro_rules! with_function {
     ($activation:expr, $function:ident => $body:expr) => {
         match $activation {
             $crate::Activation::Identity => {
-                type $function = $crate::activation::Identity;
+                let $function = $crate::activation::Identity;
                 $body
             }
             $crate::Activation::Relu => {
-                type $function = $crate::activation::Relu;
+                let $function = $crate::activation::Relu;
                 $body
             }
             $crate::Activation::Relu6 => {
-                type $function = $crate::activation::Relu6;
+                let $function = $crate::activation::Clip(0.0, 6.0);
                 $body
             }
             $crate::Activation::Gelu => {
-                type $function = $crate::activation::Gelu;
+                let $function = $crate::activation::Gelu;
                 $body
             }
             $crate::Activation::Sigmoid => {
-                type $function = $crate::activation::Sigmoid;
+                let $function = $crate::activation::Sigmoid;
+                $body
+            }
+            $crate::Activation::LeakyRelu(slope) => {
+                let $function = $crate::activation::LeakyRelu(slope);
+                $body
+            }
+            $crate::Activation::Clip(low, high) => {
+                let $function = $crate::activation::Clip(low, high);
                 $body
             }
         }
@@ -138,9 +168,22 @@ pub fn activate(activation: Activation, store: Store, x: &[f32], y: &mut [f32]) 
     activate_all(Version::best(), activation, store, x, y);
 }
 
+// These loops are written out: a closure that holds a function's parameters and its long body would not be inlined, and
+// would be compiled for the wrong instruction set.
 dispatch! {
     fn activate_all(activation: Activation, store: Store, x: &[f32], y: &mut [f32]) {
-        with_function!(activation, F => map(store, x, y, F::value));
+        with_function!(activation, f => match store {
+            Store::F32 => {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = f.value(x);
+                }
+            }
+            Store::F16 => {
+                for (y, &x) in y.iter_mut().zip(x) {
+                    *y = round_f16(f.value(x));
+                }
+            }
+        });
     }
 }
 
@@ -151,15 +194,15 @@ pub fn activate_in_place(activation: Activation, store: Store, values: &mut [f32
 
 dispatch! {
     fn activate_all_in_place(activation: Activation, store: Store, values: &mut [f32]) {
-        with_function!(activation, F => match store {
+        with_function!(activation, f => match store {
             Store::F32 => {
                 for value in values {
-                    *value = F::value(*value);
+                    *value = f.value(*value);
                 }
             }
             Store::F16 => {
                 for value in values {
-                    *value = round_f16(F::value(*value));
+                    *value = round_f16(f.value(*value));
                 }
             }
         });
@@ -173,14 +216,25 @@ dispatch! {
 /// When the slices differ in length.
 pub fn activate_grad(activation: Activation, x: &[f32], gradient: &mut [f32], sum: Option<&mut [f32]>) {
     assert_eq!(x.len(), gradient.len(), "input and gradient differ in length");
-    activate_grad_all(Version::best(), activation, x, Gradient::new(gradient, sum));
+    if let Some(sum) = &sum {
+        assert_eq!(x.len(), sum.len(), "a gradient and the sum that it is added to differ in length");
+    }
+    activate_grad_all(Version::best(), activation, x, gradient, sum);
 }
 
 dispatch! {
-    fn activate_grad_all(activation: Activation, x: &[f32], gradient: Gradient<'_>) {
-        with_function!(activation, F => {
-            // SAFETY: the gradient is borrowed by this call alone.
-            unsafe { gradient.pass(0..x.len(), x, F::chain) }
+    fn activate_grad_all(activation: Activation, x: &[f32], gradient: &mut [f32], sum: Option<&mut [f32]>) {
+        with_function!(activation, f => match sum {
+            Some(sum) => {
+                for ((sum, &g), &x) in sum.iter_mut().zip(&*gradient).zip(x) {
+                    *sum += f.chain(x, g);
+                }
+            }
+            None => {
+                for (g, &x) in gradient.iter_mut().zip(x) {
+                    *g = f.chain(x, *g);
+                }
+            }
         });
     }
 }
@@ -191,15 +245,23 @@ mod tests {
     use crate::testing::{assert_close, assert_gradient, bits, dot, numbers, passed, plain_activation, wide};
     use proptest::prelude::*;
 
-    const ALL: [Activation; 5] =
-        [Activation::Identity, Activation::Relu, Activation::Relu6, Activation::Gelu, Activation::Sigmoid];
+    const ALL: [Activation; 8] = [
+        Activation::Identity,
+        Activation::Relu,
+        Activation::Relu6,
+        Activation::Gelu,
+        Activation::Sigmoid,
+        Activation::LeakyRelu(0.01),
+        Activation::LeakyRelu(-1.5),
+        Activation::Clip(-0.75, 2.5),
+    ];
 
     proptest! {
         #[test]
         fn values_and_gradients_agree_with_plain_formulas(seed: u64, len in 1_usize..70) {
             let x: Vec<f32> = numbers(seed, len).iter().map(|x| 4.0 * x).collect();
             // A step across a kink is no derivative.
-            prop_assume!(x.iter().all(|x| x.abs() > 1e-4 && (x - 6.0).abs() > 1e-4));
+            prop_assume!(x.iter().all(|x| [-0.75, 0.0, 2.5, 6.0].iter().all(|kink| (x - kink).abs() > 1e-4)));
             let grad_y = numbers(seed ^ 1, len);
             for activation in ALL {
                 let mut y = vec![f32::NAN; len];
@@ -224,12 +286,43 @@ mod tests {
     #[test]
     fn gradients_are_zero_exactly_at_the_kinks() {
         let x = [-1.0, -0.0, 0.0, 1.0, 6.0, 7.0];
-        let mut gradient = [1.0; 6];
-        activate_grad(Activation::Relu, &x, &mut gradient, None);
-        assert_eq!(bits(&gradient), bits(&[0.0, 0.0, 0.0, 1.0, 1.0, 1.0]));
-        let mut gradient = [1.0; 6];
-        activate_grad(Activation::Relu6, &x, &mut gradient, None);
-        assert_eq!(bits(&gradient), bits(&[0.0, 0.0, 0.0, 1.0, 0.0, 0.0]));
+        for (activation, expected) in [
+            (Activation::Relu, [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]),
+            (Activation::Relu6, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0]),
+            (Activation::Clip(-1.0, 1.0), [0.0, 1.0, 1.0, 0.0, 0.0, 0.0]),
+            (Activation::Clip(0.0, 0.0), [0.0; 6]),
+        ] {
+            let mut gradient = [1.0; 6];
+            activate_grad(activation, &x, &mut gradient, None);
+            assert_eq!(bits(&gradient), bits(&expected), "{activation:?}");
+        }
+    }
+
+    #[test]
+    fn a_leak_is_part_of_the_value_and_of_the_gradient() {
+        let x = [-2.0, 0.0, 3.0, f32::NEG_INFINITY];
+        let (mut y, mut gradient) = ([f32::NAN; 4], [2.0; 4]);
+        activate(Activation::LeakyRelu(0.25), Store::F32, &x, &mut y);
+        assert_eq!(bits(&y), bits(&[-0.5, 0.0, 3.0, f32::NEG_INFINITY]));
+        activate_grad(Activation::LeakyRelu(0.25), &x, &mut gradient, None);
+        assert_eq!(bits(&gradient), bits(&[0.5, 0.5, 2.0, 0.5]));
+    }
+
+    #[test]
+    fn values_are_clipped_to_the_nearer_end() {
+        let x = [f32::NEG_INFINITY, -1.5, -1.0, 0.3, 2.0, f32::INFINITY];
+        let mut y = [f32::NAN; 6];
+        activate(Activation::Clip(-1.0, 1.5), Store::F32, &x, &mut y);
+        assert_eq!(bits(&y), bits(&[-1.0, -1.0, -1.0, 0.3, 1.5, 1.5]));
+    }
+
+    #[test]
+    fn clipping_to_0_and_6_is_relu6() {
+        let x: Vec<f32> = (0..=u32::MAX).step_by(99_991).map(f32::from_bits).collect();
+        let (mut clipped, mut y) = (vec![0.0; x.len()], vec![0.0; x.len()]);
+        activate(Activation::Clip(0.0, 6.0), Store::F16, &x, &mut clipped);
+        activate(Activation::Relu6, Store::F16, &x, &mut y);
+        assert_eq!(bits(&clipped), bits(&y));
     }
 
     #[test]
@@ -263,7 +356,7 @@ mod tests {
                 let (mut y, mut d) = (vec![0.0; 1003], numbers(3, 1003));
                 activate_all(version, activation, Store::F16, &x, &mut y);
                 let mut gradient = g.clone();
-                activate_grad_all(version, activation, &x, Gradient::new(&mut gradient, Some(&mut d)));
+                activate_grad_all(version, activation, &x, &mut gradient, Some(&mut d));
                 (bits(&y), bits(&d))
             };
             let results: Vec<_> = Version::all().into_iter().map(run).collect();

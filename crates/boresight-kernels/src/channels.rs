@@ -1,4 +1,4 @@
-//! Operators that move, join and weigh channels: copies, sums, scaling per channel, dropout.
+//! Operators that move, join and weigh channels: copies, sums, products, scaling per channel, dropout.
 
 use crate::dispatch::{Version, dispatch};
 use crate::gradient::Gradient;
@@ -71,6 +71,48 @@ pub fn add_assign(x: &[f32], y: &mut [f32]) {
     accumulate(Version::best(), x, y);
 }
 
+/// y = x * z, stored.
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn mul(x: &[f32], z: &[f32], store: Store, y: &mut [f32]) {
+    assert_eq!((x.len(), z.len()), (y.len(), y.len()), "the factors and their product differ in length");
+    mul_all(Version::best(), x, z, store, y);
+}
+
+dispatch! {
+    fn mul_all(x: &[f32], z: &[f32], store: Store, y: &mut [f32]) {
+        map_pairs(store, x, z, y, |x, z| x * z);
+    }
+}
+
+/// Gradient of [`mul`] with respect to one factor, given the other one.
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn mul_grad(other: &[f32], grad_y: &[f32], write: Write, grad_x: &mut [f32]) {
+    let len = grad_x.len();
+    assert_eq!((other.len(), grad_y.len()), (len, len), "factor and gradients differ in length");
+    write_products(Version::best(), other, grad_y, write, grad_x);
+}
+
+/// y *= x: with the other factor as `x`, it turns the gradient of a product into that of a factor where it stands.
+///
+/// # Panics
+/// When the slices differ in length.
+pub fn mul_assign(x: &[f32], y: &mut [f32]) {
+    assert_eq!(x.len(), y.len(), "the factors differ in length");
+    mul_all_in_place(Version::best(), x, y);
+}
+
+dispatch! {
+    fn mul_all_in_place(x: &[f32], y: &mut [f32]) {
+        for (y, &x) in y.iter_mut().zip(x) {
+            *y *= x;
+        }
+    }
+}
+
 /// Multiplies each plane by its number: y\[b, c, ..\] = x\[b, c, ..\] * s\[b, c\], stored.
 ///
 /// # Panics
@@ -140,7 +182,7 @@ dispatch! {
 /// When the slices differ in length.
 pub fn dropout(mask: &[f32], x: &[f32], y: &mut [f32]) {
     assert_eq!((mask.len(), x.len()), (y.len(), y.len()), "mask, input and output differ in length");
-    mask_all(Version::best(), mask, x, Write::Set, y);
+    write_products(Version::best(), mask, x, Write::Set, y);
 }
 
 /// Gradient of [`dropout`] under the same mask.
@@ -150,12 +192,12 @@ pub fn dropout(mask: &[f32], x: &[f32], y: &mut [f32]) {
 pub fn dropout_grad(mask: &[f32], grad_y: &[f32], write: Write, grad_x: &mut [f32]) {
     let len = grad_x.len();
     assert_eq!((mask.len(), grad_y.len()), (len, len), "mask and gradients differ in length");
-    mask_all(Version::best(), mask, grad_y, write, grad_x);
+    write_products(Version::best(), mask, grad_y, write, grad_x);
 }
 
 dispatch! {
-    fn mask_all(mask: &[f32], x: &[f32], write: Write, y: &mut [f32]) {
-        pass_pairs(write, mask, x, y, |mask, x| mask * x);
+    fn write_products(x: &[f32], z: &[f32], write: Write, y: &mut [f32]) {
+        pass_pairs(write, x, z, y, |x, z| x * z);
     }
 }
 
@@ -230,6 +272,31 @@ mod tests {
         }
 
         #[test]
+        fn products_are_correctly_rounded_and_stored(seed: u64, len in 1_usize..40) {
+            let (x, z) = (numbers(seed, len), numbers(seed ^ 1, len));
+            let (mut product, mut stored, mut in_place) = (vec![f32::NAN; len], vec![f32::NAN; len], z.clone());
+            mul(&x, &z, Store::F32, &mut product);
+            mul(&x, &z, Store::F16, &mut stored);
+            mul_assign(&x, &mut in_place);
+            let expected: Vec<f32> = x.iter().zip(&z).map(|(x, z)| x * z).collect();
+            let rounded: Vec<f32> = expected.iter().map(|&y| half::f16::from_f32(y).to_f32()).collect();
+            prop_assert_eq!(bits(&product), bits(&expected));
+            prop_assert_eq!(bits(&in_place), bits(&expected));
+            prop_assert_eq!(bits(&stored), bits(&rounded));
+        }
+
+        #[test]
+        fn the_gradient_of_a_product_agrees_with_the_plain_formula(seed: u64, len in 1_usize..40) {
+            let (x, z, grad_y) = (numbers(seed, len), numbers(seed ^ 1, len), numbers(seed ^ 2, len));
+            let plain = |x: &[f64]| -> Vec<f64> { x.iter().zip(&z).map(|(x, &z)| x * f64::from(z)).collect() };
+            let grad_x = written(len, |write, grad_x| mul_grad(&z, &grad_y, write, grad_x));
+            assert_gradient(&x, &grad_x, |x| dot(&plain(x), &grad_y));
+            let mut in_place = grad_y.clone();
+            mul_assign(&z, &mut in_place);
+            prop_assert_eq!(bits(&in_place), bits(&grad_x));
+        }
+
+        #[test]
         fn sums_are_correctly_rounded_and_stored(seed: u64, len in 1_usize..40) {
             let (x, z) = (numbers(seed, len), numbers(seed ^ 1, len));
             let (mut sum, mut stored) = (vec![f32::NAN; len], vec![f32::NAN; len]);
@@ -263,8 +330,11 @@ mod tests {
             let gradient = Gradient::new(&mut grad_x, None);
             channel_scale_grad_all(version, 143, &x, &s, gradient, Write::Add, &mut grad_s);
             let mut masked = z.clone();
-            mask_all(version, &x, &z, Write::Add, &mut masked);
-            [sum, scaled, grad_x, grad_s, masked].map(|values| bits(&values))
+            write_products(version, &x, &z, Write::Add, &mut masked);
+            let mut product = z.clone();
+            mul_all_in_place(version, &x, &mut product);
+            mul_all(version, &z, &product.clone(), Store::F16, &mut product);
+            [sum, scaled, grad_x, grad_s, masked, product].map(|values| bits(&values))
         };
         let results: Vec<_> = Version::all().into_iter().map(run).collect();
         assert!(results.iter().all(|result| *result == results[0]));

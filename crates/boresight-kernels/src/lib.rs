@@ -12,10 +12,12 @@ mod loss;
 pub mod math;
 mod norm;
 mod optimizer;
+mod pad;
 mod planes;
 mod pool;
 mod resize;
 mod rows;
+mod softmax;
 mod team;
 #[cfg(test)]
 mod testing;
@@ -23,7 +25,8 @@ mod testing;
 pub use activation::{Activation, activate, activate_grad, activate_in_place};
 pub use buffer::Buffer;
 pub use channels::{
-    add, add_assign, channel_scale, channel_scale_grad, copy_channels, dropout, dropout_grad,
+    add, add_assign, channel_scale, channel_scale_grad, copy_channels, dropout, dropout_grad, mul,
+    mul_assign, mul_grad,
 };
 pub use conv::{ConvShape, conv2d, conv2d_grad_input, conv2d_grad_weight};
 pub use error::Error;
@@ -32,7 +35,9 @@ pub use norm::{
     batch_norm_eval, batch_norm_eval_grad, batch_norm_grad, batch_norm_train, scale_shift, scale_shift_grad,
 };
 pub use optimizer::{AdamW, adamw_step, clip_norm, squared_norm};
+pub use pad::{pad, pad_grad, zero_stuff, zero_stuff_grad};
 pub use planes::{Arithmetic, Planes, Store, Write};
 pub use pool::{avg_pool, avg_pool_grad, global_avg_pool, global_avg_pool_grad, max_pool, max_pool_grad};
 pub use resize::{upsample_bilinear, upsample_bilinear_grad, upsample_nearest, upsample_nearest_grad};
+pub use softmax::{softmax, softmax_grad};
 pub use team::Team;

@@ -186,9 +186,9 @@ fn normalise(
     for range in channel_planes(planes, channel) {
         // SAFETY: each channel is in one part of the task alone, and planes of different channels do not overlap.
         let (x, y) = (&x[range.clone()], unsafe { y.part(range) });
-        with_function!(activation, F => {
+        with_function!(activation, f => {
             for (y, &x) in y.iter_mut().zip(x) {
-                *y = F::value(affine.apply(x));
+                *y = f.value(affine.apply(x));
             }
         });
     }
@@ -308,8 +308,8 @@ dispatch! {
         for (channel, (grad_gamma, grad_beta)) in (first..).zip(totals) {
             let (mean, variance) = (statistics.mean[channel], statistics.variance[channel]);
             let affine = Affine::new(mean, variance, statistics.epsilon, gamma[channel], beta[channel]);
-            with_function!(activation, F => {
-                let (sum, product) = channel_sums::<F>(planes, channel, x, affine, outputs.gradient);
+            with_function!(activation, f => {
+                let (sum, product) = channel_sums(planes, channel, x, affine, f, outputs.gradient);
                 *grad_beta = narrow(sum);
                 *grad_gamma = narrow(product * f64::from(affine.rate));
                 let slope = match statistics.origin {
@@ -319,7 +319,7 @@ dispatch! {
                     }
                     Origin::Given => (0.0, 0.0),
                 };
-                channel_grad::<F>(planes, channel, x, affine, slope, outputs.gradient);
+                channel_grad(planes, channel, x, affine, f, slope, outputs.gradient);
             });
         }
     }
@@ -337,10 +337,10 @@ fn channel_blocks(planes: Planes, channel: usize) -> impl Iterator<Item = Range<
 
 /// The gradient of one block before the activation.
 #[inline(always)]
-fn before_activation<F: Function>(x: &[f32], affine: Affine, grad_y: &[f32]) -> [f32; BLOCK] {
+fn before_activation<F: Function>(x: &[f32], affine: Affine, f: F, grad_y: &[f32]) -> [f32; BLOCK] {
     let mut gradient = [0.0; BLOCK];
     for ((gradient, &x), &g) in gradient.iter_mut().zip(x).zip(grad_y) {
-        *gradient = F::chain(affine.apply(x), g);
+        *gradient = f.chain(affine.apply(x), g);
     }
     gradient
 }
@@ -353,13 +353,14 @@ fn channel_sums<F: Function>(
     channel: usize,
     x: &[f32],
     affine: Affine,
+    f: F,
     gradient: Gradient<'_>,
 ) -> (f64, f64) {
     let mut sums = PairSums::ZERO;
     for range in channel_blocks(planes, channel) {
         // SAFETY: as in `normalise`.
         let (x, place) = (&x[range.clone()], unsafe { gradient.place.part(range) });
-        let g = &before_activation::<F>(x, affine, place)[..x.len()];
+        let g = &before_activation(x, affine, f, place)[..x.len()];
         sums.add(x, g, |x, g| (g, g * (x - affine.mean)));
         if F::COSTLY {
             place.copy_from_slice(g);
@@ -383,6 +384,7 @@ fn channel_grad<F: Function>(
     channel: usize,
     x: &[f32],
     affine: Affine,
+    f: F,
     slope: (f32, f32),
     gradient: Gradient<'_>,
 ) {
@@ -393,7 +395,7 @@ fn channel_grad<F: Function>(
             if F::COSTLY {
                 gradient.pass(range, x, |x, g| affine.chain(x, g, slope));
             } else {
-                gradient.pass(range, x, |x, g| affine.chain(x, F::chain(affine.apply(x), g), slope));
+                gradient.pass(range, x, |x, g| affine.chain(x, f.chain(affine.apply(x), g), slope));
             }
         }
     }

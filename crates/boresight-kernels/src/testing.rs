@@ -119,6 +119,8 @@ pub(crate) fn plain_activation(activation: Activation, x: f64) -> f64 {
         Activation::Relu6 => x.clamp(0.0, 6.0),
         Activation::Gelu => x * normal_share(x),
         Activation::Sigmoid => 1.0 / (1.0 + (-x).exp()),
+        Activation::LeakyRelu(slope) => x.max(0.0) + x.min(0.0) * f64::from(slope),
+        Activation::Clip(low, high) => x.clamp(f64::from(low), f64::from(high)),
     }
 }
 

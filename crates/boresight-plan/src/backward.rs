@@ -85,6 +85,8 @@ impl Pass<'_> {
             Kind::Normalise(norm) => self.normalise(norm, gradient),
             Kind::ScaleShift { scale, shift } => self.scale_shift(scale, shift, gradient),
             Kind::Activate(activation) => self.activate(*activation),
+            Kind::Softmax => self.softmax(),
+            Kind::Mul => self.multiply(),
             Kind::ChannelScale => self.channel_scale(),
             _ => (0..self.step.inputs.len()).for_each(|operand| self.each_part(operand)),
         }
@@ -211,12 +213,18 @@ impl Pass<'_> {
         }
     }
 
-    /// The step's first operand, its shape and the threads for the step.
-    fn operand(&self) -> (Planes, &[f32], &Team) {
+    /// The whole batch of the step and the threads for it.
+    fn whole(&self) -> (Part<'_>, &Team) {
         let Pass { plan, step, weights, images, .. } = *self;
         let count = plan.input_planes().batch;
         let whole = Part { plan, step, weights, images, slots: &self.memory.slots, first: 0, count };
-        (whole.operand(0), whole.value(0), plan.team_for(step, &self.memory.team))
+        (whole, plan.team_for(step, &self.memory.team))
+    }
+
+    /// The step's first operand, its shape and the threads for the step.
+    fn operand(&self) -> (Planes, &[f32], &Team) {
+        let (whole, team) = self.whole();
+        (whole.operand(0), whole.value(0), team)
     }
 
     fn normalise(&mut self, norm: &Norm, gradient: &mut [f32]) {
@@ -263,6 +271,37 @@ impl Pass<'_> {
             team.each(parts, |((x, slope), sum)| kernels::activate_grad(activation, x, slope, sum));
             pass.slope = slope;
         });
+    }
+
+    fn softmax(&mut self) {
+        self.pass_on_in_place(|pass, sum| {
+            let slope = std::mem::take(&mut pass.slope);
+            let (whole, team) = pass.whole();
+            let (plan, input) = (pass.plan, pass.step.inputs[0]);
+            let sums = optional_chunks(sum, team.share(whole.count) * plan.image_len(input));
+            let parts = by_images(whole, team, input, slope).zip(sums);
+            team.each(parts, |((part, slope), sum)| {
+                kernels::softmax_grad(part.operand(0), part.value(0), slope, sum);
+            });
+            pass.slope = slope;
+        });
+    }
+
+    /// The gradient of the second factor comes first: that of the first one may take the place of the product's.
+    fn multiply(&mut self) {
+        self.each_part(1);
+        if !self.is_in_place(0) {
+            return self.each_part(0);
+        }
+        self.mark(self.step.inputs[0]);
+        let slope = std::mem::take(&mut self.slope);
+        let (whole, team) = self.whole();
+        let other = whole.value(1);
+        let share = team.share(other.len());
+        team.each(other.chunks(share).zip(slope.chunks_mut(share)), |(other, slope)| {
+            kernels::mul_assign(other, slope);
+        });
+        self.slope = slope;
     }
 
     fn channel_scale(&mut self) {
@@ -342,11 +381,17 @@ impl Part<'_> {
                 None => copy(slope, write, target),
             },
             Kind::Add => copy(slope, write, target),
+            Kind::Mul => kernels::mul_grad(self.value(1 - operand), slope, write, target),
+            Kind::Pad { rows, columns, .. } => {
+                kernels::pad_grad(planes, *rows, *columns, slope, write, target);
+            }
+            Kind::ZeroStuff { stride } => kernels::zero_stuff_grad(planes, *stride, slope, write, target),
             // These have gradients of parameters, or pass on in place.
             Kind::Convolve { .. }
             | Kind::Normalise(_)
             | Kind::ScaleShift { .. }
             | Kind::Activate(_)
+            | Kind::Softmax
             | Kind::ChannelScale => {}
         }
     }

@@ -149,7 +149,13 @@ impl Compiler<'_> {
         let mut output = id.index();
         let kind = match node.op {
             Op::Conv2d(conv) => self.convolve(id, node, conv, &mut output),
-            Op::BatchNorm { .. } | Op::Relu | Op::Relu6 | Op::Gelu | Op::Sigmoid
+            Op::BatchNorm { .. }
+            | Op::Relu
+            | Op::Relu6
+            | Op::Gelu
+            | Op::Sigmoid
+            | Op::LeakyRelu { .. }
+            | Op::Clip { .. }
                 if self.is_taken_in(node) =>
             {
                 return Ok(());
@@ -163,17 +169,23 @@ impl Compiler<'_> {
             Op::ScaleShift => {
                 Kind::ScaleShift { scale: self.range(id, Role::Scale), shift: self.range(id, Role::Shift) }
             }
+            Op::Softmax => Kind::Softmax,
             Op::MaxPool(window) => Kind::MaxPool(window),
             Op::AvgPool(window) => Kind::AvgPool(window),
             Op::GlobalAvgPool => Kind::GlobalAvgPool,
             Op::Upsample { resize, .. } => Kind::Upsample(resize),
             Op::Concat => Kind::Concat,
             Op::Add => Kind::Add,
+            Op::Mul => Kind::Mul,
             Op::ChannelScale if node.inputs[0] == node.inputs[1] => {
                 return Err(Error::SelfScale { node: node.name.clone() });
             }
             Op::ChannelScale => Kind::ChannelScale,
             Op::Slice { start, .. } => Kind::Slice { start },
+            Op::Pad { rows, columns, filling } => {
+                Kind::Pad { rows, columns, filling, border: self.border(node.inputs[0]) }
+            }
+            Op::ZeroStuff { stride } => Kind::ZeroStuff { stride },
             Op::Dropout { rate } => self.dropout(node, rate),
             op => match activation(&op) {
                 Some(activation) => Kind::Activate(activation),
@@ -196,15 +208,18 @@ impl Compiler<'_> {
             padding: conv.padding,
             groups: conv.groups,
         };
-        let reads_image = source == self.network.input();
-        let border = if reads_image { self.range(source, Role::Border) } else { 0..0 };
         Kind::Convolve {
             shape,
             weight: self.range(id, Role::Weight),
             bias: self.range(id, Role::Bias),
-            border,
+            border: self.border(source),
             after: self.after(id, output),
         }
+    }
+
+    /// What lies beyond the edge of `source`, for each channel: empty, which is zero, but for the image.
+    fn border(&self, source: NodeId) -> Range<usize> {
+        if source == self.network.input() { self.range(source, Role::Border) } else { 0..0 }
     }
 
     fn after(&mut self, id: NodeId, output: &mut TensorId) -> After {
@@ -278,6 +293,8 @@ const fn activation(op: &Op) -> Option<Activation> {
         Op::Relu6 => Some(Activation::Relu6),
         Op::Gelu => Some(Activation::Gelu),
         Op::Sigmoid => Some(Activation::Sigmoid),
+        Op::LeakyRelu { slope } => Some(Activation::LeakyRelu(*slope)),
+        Op::Clip { low, high } => Some(Activation::Clip(*low, *high)),
         _ => None,
     }
 }

@@ -5,7 +5,7 @@ use crate::part::{Part, by_images};
 use crate::step::{Kind, Norm, Step};
 use crate::{Mode, Plan, Store, Workspace};
 use boresight_core::Seed;
-use boresight_ir::Resize;
+use boresight_ir::{Filling, Resize};
 use boresight_kernels as kernels;
 use boresight_kernels::{Activation, ConvShape, Team, Write};
 use boresight_numerics::round_slice_f16;
@@ -139,6 +139,7 @@ impl Part<'_> {
                 kernels::scale_shift(planes, x, scale, shift, store, output);
             }
             Kind::Activate(activation) => kernels::activate(*activation, store, x, output),
+            Kind::Softmax => kernels::softmax(planes, store, x, output),
             Kind::MaxPool(window) => kernels::max_pool(planes, window.kernel, window.stride, x, output),
             Kind::AvgPool(window) => {
                 kernels::avg_pool(planes, window.kernel, window.stride, store, x, output);
@@ -148,10 +149,20 @@ impl Part<'_> {
             Kind::Upsample(Resize::Bilinear) => kernels::upsample_bilinear(planes, size, store, x, output),
             Kind::Concat => self.concat(output),
             Kind::Add => kernels::add(x, self.value(1), store, output),
+            Kind::Mul => kernels::mul(x, self.value(1), store, output),
             Kind::ChannelScale => kernels::channel_scale(planes, x, self.value(1), store, output),
             Kind::Slice { start } => {
                 kernels::copy_channels(planes, *start, target.channels, x, target, 0, Write::Set, output);
             }
+            Kind::Pad { rows, columns, filling, border } => {
+                let border = &self.weights[border.clone()];
+                let value = |channel: usize| match filling {
+                    Filling::Zero => border.get(channel).copied().unwrap_or(0.0),
+                    Filling::Lowest => f32::NEG_INFINITY,
+                };
+                kernels::pad(planes, *rows, *columns, value, x, output);
+            }
+            Kind::ZeroStuff { stride } => kernels::zero_stuff(planes, *stride, x, output),
             // Dropout without masks; the others have been run where their statistics and scratch are.
             Kind::Convolve { .. } | Kind::Normalise(_) | Kind::Dropout { .. } => output.copy_from_slice(x),
         }

@@ -111,9 +111,13 @@ impl Step {
     /// Whether the rule turns the gradient of the result into that of the first operand where it stands.
     fn passes_on_in_place(&self) -> bool {
         match self.kind {
-            Kind::Normalise(_) | Kind::ScaleShift { .. } | Kind::Activate(_) | Kind::ChannelScale => true,
-            // A tensor that is added to itself collects two gradients.
-            Kind::Add => !self.inputs[1..].contains(&self.inputs[0]),
+            Kind::Normalise(_)
+            | Kind::ScaleShift { .. }
+            | Kind::Activate(_)
+            | Kind::Softmax
+            | Kind::ChannelScale => true,
+            // A tensor that is added to itself, or multiplied with itself, collects two gradients.
+            Kind::Add | Kind::Mul => !self.inputs[1..].contains(&self.inputs[0]),
             _ => false,
         }
     }
@@ -125,7 +129,9 @@ impl Step {
             | Kind::Normalise(_)
             | Kind::ScaleShift { .. }
             | Kind::Activate(_)
+            | Kind::Softmax
             | Kind::MaxPool(_)
+            | Kind::Mul
             | Kind::ChannelScale => true,
             Kind::AvgPool(_)
             | Kind::GlobalAvgPool
@@ -133,6 +139,8 @@ impl Step {
             | Kind::Concat
             | Kind::Add
             | Kind::Slice { .. }
+            | Kind::Pad { .. }
+            | Kind::ZeroStuff { .. }
             | Kind::Dropout { .. } => false,
         }
     }

@@ -1,6 +1,6 @@
 //! One step of a plan: an operator with its shapes and the places of its parameters.
 
-use boresight_ir::{Resize, Window};
+use boresight_ir::{Filling, Resize, Window};
 use boresight_kernels::{Activation, ConvShape, Planes};
 use std::ops::Range;
 
@@ -29,15 +29,26 @@ pub(crate) enum Kind {
         shift: Range<usize>,
     },
     Activate(Activation),
+    Softmax,
     MaxPool(Window),
     AvgPool(Window),
     GlobalAvgPool,
     Upsample(Resize),
     Concat,
     Add,
+    Mul,
     ChannelScale,
     Slice {
         start: usize,
+    },
+    Pad {
+        rows: [usize; 2],
+        columns: [usize; 2],
+        filling: Filling,
+        border: Range<usize>,
+    },
+    ZeroStuff {
+        stride: [usize; 2],
     },
     Dropout {
         rate: f32,

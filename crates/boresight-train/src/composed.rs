@@ -3,7 +3,7 @@
 mod operators;
 
 use crate::Error;
-use boresight_ir::{Network, Node, NodeId, Op, Role, Window};
+use boresight_ir::{Filling, Network, Node, NodeId, Op, Role, Window};
 use boresight_plan::{Mode, dropout_mask};
 use candle_core::{DType, Device, Tensor};
 use operators::Resampling;
@@ -106,6 +106,7 @@ fn resampling(
         Op::AvgPool(window) => Some(Resampling::mean(window, sizes, dtype, device)?),
         Op::GlobalAvgPool => Some(Resampling::mean(whole, sizes, dtype, device)?),
         Op::Upsample { resize, .. } => Some(Resampling::resize(resize, sizes, dtype, device)?),
+        Op::ZeroStuff { stride } => Some(Resampling::stuff(stride, sizes, dtype, device)?),
         _ => None,
     })
 }
@@ -130,6 +131,12 @@ impl Pass<'_> {
         self.slot(node, role).map(|at| &self.tensors[at])
     }
 
+    /// What lies beyond the edge of what a node reads, for each channel: zero, but for the image.
+    fn border(&self, node: &Node) -> Option<&Tensor> {
+        let source = node.inputs[0];
+        if source == self.composed.network.input() { self.tensor(source, Role::Border) } else { None }
+    }
+
     /// Scale and shift of a node that has both.
     fn affine(&self, id: NodeId, x: &Tensor) -> Result<Tensor, Error> {
         match [Role::Scale, Role::Shift].map(|role| self.tensor(id, role)) {
@@ -144,14 +151,8 @@ impl Pass<'_> {
         let (x, size) = (&inputs[0], [node.shape.height, node.shape.width]);
         Ok(match node.op {
             Op::Conv2d(conv) => {
-                let source = node.inputs[0];
-                let border = if source == self.composed.network.input() {
-                    self.tensor(source, Role::Border)
-                } else {
-                    None
-                };
                 let constants = [Role::Weight, Role::Bias].map(|role| self.tensor(id, role));
-                operators::convolve(x, conv, constants, border, size)?
+                operators::convolve(x, conv, constants, self.border(node), size)?
             }
             Op::BatchNorm { epsilon } => {
                 let x = self.normalise(id, x, epsilon)?;
@@ -159,14 +160,25 @@ impl Pass<'_> {
             }
             Op::ScaleShift => self.affine(id, x)?,
             Op::Relu => operators::relu(x)?,
-            Op::Relu6 => operators::relu6(x)?,
+            Op::Relu6 => operators::clip(x, 0.0, 6.0)?,
             Op::Gelu => operators::gelu(x)?,
             Op::Sigmoid => operators::sigmoid(x)?,
+            Op::LeakyRelu { slope } => operators::leaky_relu(x, slope.into())?,
+            Op::Clip { low, high } => operators::clip(x, low.into(), high.into())?,
+            Op::Softmax => operators::softmax(x)?,
             Op::MaxPool(window) => operators::max_pool(x, window, size)?,
             Op::Concat => Tensor::cat(&inputs, 1)?,
             Op::Add => (x + &inputs[1])?,
+            Op::Mul => (x * &inputs[1])?,
             Op::ChannelScale => x.broadcast_mul(&inputs[1])?,
             Op::Slice { start, channels } => x.narrow(1, start, channels)?,
+            Op::Pad { rows, columns, filling: Filling::Zero } => {
+                operators::pad(x, [rows, columns], self.border(node))?
+            }
+            Op::Pad { rows, columns, filling: Filling::Lowest } => {
+                let lowest = Tensor::full(f32::NEG_INFINITY, x.dim(1)?, x.device())?.to_dtype(x.dtype())?;
+                operators::pad(x, [rows, columns], Some(&lowest))?
+            }
             Op::Dropout { rate } => self.dropout(node, rate, x)?,
             op => {
                 let unsupported =

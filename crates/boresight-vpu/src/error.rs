@@ -81,4 +81,7 @@ pub enum Limit {
     /// The device's compiler refuses the operator, whatever its shape.
     #[error("its compiler refuses this operator")]
     Operator,
+    /// Nobody has worked out what the device does with the operator.
+    #[error("what this operator costs is not modelled")]
+    NotModelled,
 }

@@ -116,6 +116,9 @@ pub(crate) fn check(network: &Network, device: &Device) -> Result<(), Error> {
         if limits.refused.iter().any(|refused| refused == node.op.name()) {
             return unsupported(Limit::Operator);
         }
+        if !is_modelled(&node.op) {
+            return unsupported(Limit::NotModelled);
+        }
         for (what, found, limit) in [
             ("height", node.shape.height, limits.max_dimension),
             ("width", node.shape.width, limits.max_dimension),
@@ -127,6 +130,30 @@ pub(crate) fn check(network: &Network, device: &Device) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// Whether [`Lowering`] knows what becomes of an operator.
+const fn is_modelled(op: &Op) -> bool {
+    matches!(
+        op,
+        Op::Input
+            | Op::Conv2d(_)
+            | Op::BatchNorm { .. }
+            | Op::ScaleShift
+            | Op::Relu
+            | Op::Relu6
+            | Op::Gelu
+            | Op::Sigmoid
+            | Op::MaxPool(_)
+            | Op::AvgPool(_)
+            | Op::GlobalAvgPool
+            | Op::Upsample { .. }
+            | Op::Concat
+            | Op::Add
+            | Op::ChannelScale
+            | Op::Slice { .. }
+            | Op::Dropout { .. }
+    )
 }
 
 /// Bytes of a feature map in the device's memory.
@@ -178,7 +205,7 @@ impl Lowering<'_> {
             Op::Concat => self.concat(node),
             Op::Slice { .. } => self.copy(node, "", 1, 2 * map_bytes(node.shape)),
             Op::Input | Op::Dropout { .. } => self.push(node, "", node.op.name(), Unit::Fused, 0, Work::None),
-            // Element-wise operators; an operator that this version of the graph does not know yet runs there too.
+            // Element-wise operators; `check` has refused what is not modelled.
             _ => self.shave(node, Work::Elementwise(moved)),
         }
     }

@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail in its helpers too")]
 
 use boresight_core::{CostModel, Seed};
-use boresight_ir::{Builder, Conv2d, Error as IrError, Network, NodeId, Op, Resize, Shape, Weights, Window};
+use boresight_ir::{
+    Builder, Conv2d, Error as IrError, Filling, Network, NodeId, Op, Resize, Shape, Weights, Window,
+};
 use boresight_vpu::{Device, Error, Limit, Stage, StageRow, Transfer, Unit, Vpu, lower};
 
 fn device() -> Device {
@@ -147,7 +149,7 @@ fn binary32_transfers_are_converted_at_both_ends() {
     assert_eq!(stages.iter().map(|stage| stage.op).collect::<Vec<_>>(), ["convert", "conv2d", "convert"]);
 }
 
-/// Every operator of the graph, in one network.
+/// Every operator that is modelled, in one network.
 fn every_operator() -> Result<Network, IrError> {
     let mut builder = Builder::new(Shape::new(8, 32, 32))?;
     let input = builder.input();
@@ -222,6 +224,29 @@ fn limits_name_the_node() {
     let (device, node, op) = ("myriad-x".to_owned(), "wide".to_owned(), "conv2d");
     let expected = Error::Unsupported { device, node, op, reason };
     assert_eq!(Vpu::new(self::device()).estimate(&deep), Err(expected));
+}
+
+#[test]
+fn what_is_not_modelled_is_refused_by_name() {
+    let (rows, columns) = ([1; 2], [1; 2]);
+    for op in [
+        Op::LeakyRelu { slope: 0.1 },
+        Op::Clip { low: 0.0, high: 1.0 },
+        Op::Softmax,
+        Op::Pad { rows, columns, filling: Filling::Zero },
+        Op::ZeroStuff { stride: [2; 2] },
+    ] {
+        let error = Vpu::new(device()).supports(&chain(IMAGE, &[("c", conv3(8)), ("odd", op)])).unwrap_err();
+        let what = format!("node 'odd' ({}) does not run on myriad-x: ", op.name());
+        assert_eq!(error.to_string(), what + "what this operator costs is not modelled");
+    }
+    let mut builder = Builder::new(IMAGE).unwrap();
+    let square = builder.add("square", Op::Mul, &[builder.input(); 2]).unwrap();
+    let error = Vpu::new(device()).estimate(&builder.finish(square).unwrap()).unwrap_err();
+    assert!(matches!(
+        error,
+        Error::Unsupported { node, reason: Limit::NotModelled, .. } if node == "square"
+    ));
 }
 
 #[test]

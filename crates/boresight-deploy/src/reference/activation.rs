@@ -1,5 +1,6 @@
-//! Activations of single values. NaN stays NaN in all of them.
+//! Activations: of single values, and softmax. NaN stays NaN in all of them.
 
+use super::Map;
 use boresight_kernels::math;
 
 /// `max(x, 0)`; never a negative zero.
@@ -9,8 +10,18 @@ pub(super) fn relu(x: f32) -> f32 {
 
 /// `min(max(x, 0), 6)`.
 pub(super) fn relu6(x: f32) -> f32 {
-    let x = relu(x);
-    if x >= 6.0 { 6.0 } else { x }
+    clip(x, 0.0, 6.0)
+}
+
+/// `min(max(x, low), high)`.
+pub(super) fn clip(x: f32, low: f32, high: f32) -> f32 {
+    let x = if x <= low { low } else { x };
+    if x >= high { high } else { x }
+}
+
+/// `x` above zero, `x * slope` up to it.
+pub(super) fn leaky_relu(x: f32, slope: f32) -> f32 {
+    if x <= 0.0 { x * slope } else { x }
 }
 
 /// `x (1 + erf(x / sqrt 2)) / 2`, by this project's own polynomials: every library's `erf` has other last bits.
@@ -21,4 +32,25 @@ pub(super) fn gelu(x: f32) -> f32 {
 /// `1 / (1 + exp(-x))`, by this project's own polynomials.
 pub(super) fn sigmoid(x: f32) -> f32 {
     math::sigmoid(x)
+}
+
+/// `exp(x - largest)` of each channel, divided by the sum of these over the channels of the pixel: from zero, channel
+/// after channel, in binary32. `exp` is this project's own polynomial.
+pub(super) fn softmax(x: &Map) -> Map {
+    let (channels, _, _) = x.dim();
+    let share = |channel: usize, row: usize, column: usize| {
+        let mut largest = f32::NEG_INFINITY;
+        for other in 0..channels {
+            // NaN is never larger, and makes the sum NaN.
+            if x[[other, row, column]] > largest {
+                largest = x[[other, row, column]];
+            }
+        }
+        let mut sum = 0.0;
+        for other in 0..channels {
+            sum += math::exp(x[[other, row, column]] - largest);
+        }
+        math::exp(x[[channel, row, column]] - largest) / sum
+    };
+    Map::from_shape_fn(x.dim(), |(channel, row, column)| share(channel, row, column))
 }

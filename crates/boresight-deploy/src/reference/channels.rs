@@ -28,6 +28,11 @@ pub(super) fn add(x: &Map, z: &Map) -> Map {
     Map::from_shape_fn(x.dim(), |at| x[at] + z[at])
 }
 
+/// `x * z`, value by value.
+pub(super) fn mul(x: &Map, z: &Map) -> Map {
+    Map::from_shape_fn(x.dim(), |at| x[at] * z[at])
+}
+
 /// Every channel of `x` times its factor; `factors` has one pixel.
 pub(super) fn scale(x: &Map, factors: &Map) -> Map {
     Map::from_shape_fn(x.dim(), |at| x[at] * factors[[at.0, 0, 0]])

@@ -9,11 +9,12 @@ mod activation;
 mod channels;
 mod convolution;
 mod normalisation;
+mod padding;
 mod pooling;
 mod resizing;
 
 use crate::{Deployment, Error};
-use boresight_ir::{Network, Node, NodeId, Op, Resize, Role, Shape};
+use boresight_ir::{Filling, Network, Node, NodeId, Op, Resize, Role, Shape};
 use boresight_kernels::Planes;
 use convolution::Convolution;
 use ndarray::Array3;
@@ -62,6 +63,8 @@ const fn computes(op: &Op) -> bool {
             | Op::Upsample { resize: Resize::Nearest, .. }
             | Op::Concat
             | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::ZeroStuff { .. }
             | Op::Dropout { .. }
     )
 }
@@ -86,7 +89,7 @@ impl<'a> Constants<'a> {
         self.of(self.node, role)
     }
 
-    /// What convolutions read beyond the edge of `source`: zero, but for the network's input.
+    /// What lies beyond the edge of `source`, for each channel: zero, but for the network's input.
     fn border(&self, source: NodeId) -> &'a [f32] {
         self.of(source, Role::Border)
     }
@@ -116,6 +119,9 @@ fn evaluate(node: &Node, inputs: &[&Map], constants: &Constants<'_>) -> Result<M
         Op::Relu6 => x.mapv(activation::relu6),
         Op::Gelu => x.mapv(activation::gelu),
         Op::Sigmoid => x.mapv(activation::sigmoid),
+        Op::LeakyRelu { slope } => x.mapv(|x| activation::leaky_relu(x, slope)),
+        Op::Clip { low, high } => x.mapv(|x| activation::clip(x, low, high)),
+        Op::Softmax => activation::softmax(x),
         Op::MaxPool(window) => pooling::max(window, x, node.shape),
         Op::AvgPool(window) => pooling::average(window, x, node.shape),
         Op::GlobalAvgPool => pooling::global_average(x),
@@ -123,8 +129,17 @@ fn evaluate(node: &Node, inputs: &[&Map], constants: &Constants<'_>) -> Result<M
         Op::Upsample { resize: Resize::Bilinear, size } => resizing::bilinear(x, size),
         Op::Concat => channels::concat(inputs, node.shape),
         Op::Add => channels::add(x, inputs[1]),
+        Op::Mul => channels::mul(x, inputs[1]),
         Op::ChannelScale => channels::scale(x, inputs[1]),
         Op::Slice { start, .. } => channels::slice(x, start, node.shape),
+        Op::Pad { rows, columns, filling } => {
+            let border = constants.border(node.inputs[0]);
+            padding::pad(x, rows[0], columns[0], node.shape, |channel| match filling {
+                Filling::Zero => border.get(channel).copied().unwrap_or(0.0),
+                Filling::Lowest => f32::NEG_INFINITY,
+            })
+        }
+        Op::ZeroStuff { stride } => padding::zero_stuff(x, stride, node.shape),
         // Dropout is for training.
         Op::Dropout { .. } => x.clone(),
         op => return Err(Error::UnknownOperator { node: node.name.clone(), op: op.name() }),

@@ -1,9 +1,11 @@
 //! The simulated device against plans: what is deployed is what was trained.
 
-use crate::networks::{FORMS, bands, bits, counts, every_operator, profiles, simulate, unet, weights};
+use crate::networks::{
+    FORMS, bands, bits, counts, every_operator, profiles, simulate, single, unet, weights,
+};
 use boresight_core::Seed;
 use boresight_deploy::{Band, Deployment, Error, Simulator, reference};
-use boresight_ir::{InputForm, Network, Weights, fold_batch_norm};
+use boresight_ir::{Filling, InputForm, Network, Op, Weights, fold_batch_norm};
 use boresight_numerics::NumericProfile;
 use boresight_plan::{Arithmetic, Mode, Plan, Projection, Store};
 
@@ -92,6 +94,11 @@ fn what_does_not_go_together_is_refused() {
     assert_eq!(convert(&values, &bands(2)), Err(Error::Plan(expected.into())));
     let other = weights(&unet(Seed::new(1)), Seed::new(1));
     assert!(matches!(convert(&other, &bands(3)), Err(Error::Network(_))));
+    let padded = single([3, 4, 4], Op::Pad { rows: [1; 2], columns: [1; 2], filling: Filling::Zero });
+    let values = weights(&padded, Seed::new(1));
+    let result = Deployment::convert(&padded, &values, &bands(3), InputForm::Counts, &profile);
+    let expected = boresight_ir::Error::CannotFoldNormalisation { node: "n1".into(), op: "pad" };
+    assert_eq!(result.map(drop), Err(Error::Plan(expected.into())));
 }
 
 #[test]

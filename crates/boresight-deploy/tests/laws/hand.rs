@@ -2,7 +2,7 @@
 
 use crate::networks::{Graph, bits, profiles, simulate, single};
 use boresight_deploy::{Band, Deployment, Simulator, argmax, reference};
-use boresight_ir::{Conv2d, InputForm, Network, Op, Resize, Weights, Window};
+use boresight_ir::{Conv2d, Filling, InputForm, Network, Op, Resize, Weights, Window};
 use boresight_kernels::Planes;
 use boresight_numerics::NumericProfile;
 
@@ -88,8 +88,42 @@ fn activations_bend_where_they_should() {
     let result = |op| as_trained(&single([1, 1, 4], op), &[0.0], 2.0, &counts);
     assert_values(&result(Op::Relu), &[0.0, 0.0, 1.0, 10.0]);
     assert_values(&result(Op::Relu6), &[0.0, 0.0, 1.0, 6.0]);
+    assert_values(&result(Op::LeakyRelu { slope: 0.5 }), &[-1.0, 0.0, 1.0, 10.0]);
+    assert_values(&result(Op::Clip { low: -1.0, high: 2.5 }), &[-1.0, 0.0, 1.0, 2.5]);
     assert_values(&result(Op::Sigmoid)[1..2], &[0.5]);
     assert_values(&result(Op::Gelu)[3..], &[10.0]);
+}
+
+#[test]
+fn channels_of_a_pixel_share_one() {
+    let counts = [1.0, 7.0, 0.0, 1.0, 7.0, 200.0];
+    let shares = as_trained(&single([2, 1, 3], Op::Softmax), &[0.0; 2], 3.0, &counts);
+    assert_values(&shares, &[0.5, 0.5, 0.0, 0.5, 0.5, 1.0]);
+}
+
+#[test]
+fn a_value_times_itself_is_its_square() {
+    let mut graph = Graph::new(1, 1, 3);
+    let square = graph.add(Op::Mul, &[graph.input(); 2]);
+    assert_values(&as_trained(&graph.finish(square), &[0.0], 2.0, &[0.0, 5.0, 2.0]), &[4.0, 9.0, 0.0]);
+}
+
+#[test]
+fn padding_of_the_image_is_count_zero_and_what_a_maximum_never_chooses_is_infinite() {
+    let pad = |filling| single([1, 1, 2], Op::Pad { rows: [1, 0], columns: [0, 1], filling });
+    // Counts 0, 5 and 7 are -2, 3 and 5.
+    let zero = as_trained(&pad(Filling::Zero), &[0.0], 2.0, &[5.0, 7.0]);
+    assert_values(&zero, &[-2.0, -2.0, -2.0, 3.0, 5.0, -2.0]);
+    let least = f32::NEG_INFINITY;
+    let lowest = as_trained(&pad(Filling::Lowest), &[0.0], 2.0, &[5.0, 7.0]);
+    assert_values(&lowest, &[least, least, least, 3.0, 5.0, least]);
+}
+
+#[test]
+fn zeros_stand_between_pixels_and_not_around_them() {
+    let network = single([1, 2, 2], Op::ZeroStuff { stride: [1, 3] });
+    let expected = [1.0, 0.0, 0.0, 2.0, 3.0, 0.0, 0.0, 4.0];
+    assert_values(&as_trained(&network, &[0.0], 0.0, &[1.0, 2.0, 3.0, 4.0]), &expected);
 }
 
 #[test]
@@ -107,7 +141,12 @@ fn values_that_are_only_moved_are_not_rounded() {
         logits
     };
     assert_values(&result(Op::MaxPool(Window { kernel: [1, 2], stride: [1, 2] })), &[2049.0]);
+    assert_values(&result(Op::ZeroStuff { stride: [1, 2] }), &[2049.0, 0.0, 7.0]);
+    let pad = Op::Pad { rows: [0; 2], columns: [0, 1], filling: Filling::Zero };
+    // Count zero less a mean of zero.
+    assert_values(&result(pad), &[2049.0, 7.0, -0.0]);
     assert_values(&result(Op::Relu), &[2048.0, 7.0]);
+    assert_values(&result(Op::LeakyRelu { slope: 0.1 }), &[2048.0, 7.0]);
 }
 
 /// One 1x1 convolution of weight 1/4 on a 16-bit band of mean 20000 and deviation 10000.

@@ -2,7 +2,9 @@
 
 use boresight_core::{SearchSpace, Seed};
 use boresight_deploy::{Band, Deployment, Simulator};
-use boresight_ir::{Builder, Conv2d, InputForm, Network, NodeId, Op, Resize, Role, Shape, Weights, Window};
+use boresight_ir::{
+    Builder, Conv2d, Filling, InputForm, Network, NodeId, Op, Resize, Role, Shape, Weights, Window,
+};
 use boresight_numerics::NumericProfile;
 use boresight_space::{ChannelRule, SpaceSettings, UnetSpace, supports_everything};
 
@@ -128,6 +130,19 @@ pub(crate) fn every_operator() -> Network {
     let deep = graph.add(Op::Upsample { resize: Resize::Bilinear, size: [12, 10] }, &[deep]);
     let deep = graph.add(Op::AvgPool(Window { kernel: [3, 2], stride: [1, 2] }), &[deep]);
     let deep = graph.add(Op::Upsample { resize: Resize::Nearest, size: [13, 11] }, &[deep]);
+    let around = Op::Pad { rows: [1, 2], columns: [0, 1], filling: Filling::Lowest };
+    let pooled = graph.add(around, &[side]);
+    let pooled = graph.add(Op::MaxPool(Window { kernel: [3, 2], stride: [3, 2] }), &[pooled]);
+    let pooled = graph.add(Op::LeakyRelu { slope: 0.1 }, &[pooled]);
+    let spread = graph.add(Op::ZeroStuff { stride: [2, 2] }, &[pooled]);
+    let around = Op::Pad { rows: [1, 2], columns: [0, 0], filling: Filling::Zero };
+    let spread = graph.add(around, &[spread]);
+    let spread = graph.add(Op::Conv2d(Conv2d { padding: [0, 1], ..Conv2d::same(6, 3) }), &[spread]);
+    let spread = graph.add(Op::Clip { low: -0.75, high: 1.5 }, &[spread]);
+    let spread = graph.add(Op::Upsample { resize: Resize::Nearest, size: [13, 11] }, &[spread]);
+    let shares = graph.add(Op::Softmax, &[side]);
+    let side = graph.add(Op::Mul, &[spread, shares]);
+    let side = graph.add(Op::Mul, &[side, side]);
     let squeeze = graph.add(Op::GlobalAvgPool, &[stem]);
     let squeeze = graph.add(Op::Conv2d(Conv2d::same(4, 1)), &[squeeze]);
     let squeeze = graph.add(Op::Relu, &[squeeze]);

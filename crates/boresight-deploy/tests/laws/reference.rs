@@ -5,7 +5,7 @@ use crate::networks::{
 };
 use boresight_core::Seed;
 use boresight_deploy::{Band, Deployment, reference};
-use boresight_ir::{Conv2d, Network, Op, Resize, Weights, Window};
+use boresight_ir::{Conv2d, Filling, InputForm, Network, Op, Resize, Weights, Window};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -50,14 +50,20 @@ fn the_network_with_every_operator_has_every_operator() {
         "relu6",
         "gelu",
         "sigmoid",
+        "leaky_relu",
+        "clip",
+        "softmax",
         "max_pool",
         "avg_pool",
         "global_avg_pool",
         "upsample",
         "concat",
         "add",
+        "mul",
         "channel_scale",
         "slice",
+        "pad",
+        "zero_stuff",
         "dropout",
     ];
     assert_eq!(found, BTreeSet::from(all));
@@ -150,6 +156,34 @@ proptest! {
         let output = graph.add(Op::Conv2d(Conv2d::same(9, 3).without_bias()), &[first]);
         let network = graph.finish(output);
         assert_agreement_everywhere(&network, &weights(&network, seed), seed);
+    }
+
+    #[test]
+    fn padding_and_zeros_between_pixels_of_any_geometry_agree_bit_for_bit(
+        size in [1_usize..12, 1_usize..12],
+        margins in [0_usize..4, 0_usize..4, 0_usize..4, 0_usize..4],
+        stride in [1_usize..4, 1_usize..4],
+        channels in 1_usize..6,
+        number: u64,
+    ) {
+        let seed = Seed::new(number);
+        let [above, below, left, right] = margins;
+        let pad = |filling| Op::Pad { rows: [above, below], columns: [left, right], filling };
+        let mut graph = Graph::new(2, size[0], size[1]);
+        // The image is surrounded by count zero, which is another value in each band.
+        let image = graph.add(pad(Filling::Zero), &[graph.input()]);
+        let conv = graph.add(Op::Conv2d(Conv2d::same(channels, 1)), &[image]);
+        let stuffed = graph.add(Op::ZeroStuff { stride }, &[conv]);
+        let shares = graph.add(Op::Softmax, &[stuffed]);
+        let output = graph.add(pad(Filling::Lowest), &[shares]);
+        let network = graph.finish(output);
+        let (weights, bands) = (weights(&network, seed), bands(2));
+        assert_agreement(&Deployment::undeployed(&network, &weights, &bands).unwrap(), 4000, seed);
+        for profile in profiles() {
+            let form = InputForm::Normalised;
+            let deployment = Deployment::convert(&network, &weights, &bands, form, &profile).unwrap();
+            assert_agreement(&deployment, 4000, seed);
+        }
     }
 
     #[test]

@@ -20,6 +20,8 @@ fn activations() -> impl Strategy<Value = Activation> {
         Just(Activation::Relu6),
         Just(Activation::Gelu),
         Just(Activation::Sigmoid),
+        Just(Activation::LeakyRelu(0.1)),
+        Just(Activation::Clip(-0.5, 1.0)),
     ]
 }
 
@@ -80,7 +82,7 @@ impl Case {
     /// Whether no value is within the reach of finite differences of a kink.
     fn is_smooth(&self, stats: &(Vec<f64>, Vec<f64>)) -> bool {
         let before = self.norm(&wide(&self.x), &wide(&self.gamma), &wide(&self.beta), stats);
-        before.iter().all(|z| z.abs() > 1e-3 && (z - 6.0).abs() > 1e-3)
+        before.iter().all(|z| [-0.5, 0.0, 1.0, 6.0].iter().all(|kink| (z - kink).abs() > 1e-3))
     }
 }
 
@@ -242,7 +244,13 @@ fn one_nan_reaches_the_statistics() {
 fn every_instruction_set_gives_the_same_bits() {
     let planes = Planes { batch: 2, channels: 3, height: 13, width: 19 };
     let Case { x, gamma, beta, grad_y, .. } = Case::new(planes, 5);
-    for activation in [Activation::Relu, Activation::Gelu, Activation::Sigmoid] {
+    for activation in [
+        Activation::Relu,
+        Activation::Gelu,
+        Activation::Sigmoid,
+        Activation::LeakyRelu(0.1),
+        Activation::Clip(-0.5, 1.0),
+    ] {
         let run = |version| {
             let (mut y, mut mean, mut variance) = (vec![0.0; x.len()], vec![0.0; 3], vec![0.0; 3]);
             train(

@@ -13,10 +13,28 @@ use boresight_ir::Network;
 use boresight_kernels::{AdamW, Loss, adamw_step, clip_norm, loss_and_gradient};
 use boresight_plan::{Arithmetic, Mode, Plan, Store, Team};
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::num::NonZeroUsize;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The system's allocator, with the bytes it was asked for since the start.
+thread_local! {
+    /// Whether what this thread asks for counts. The harness has a thread of its own, and one that starts asks for what
+    /// the system keeps for it.
+    static COUNTED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Counts from now on what the threads of `team` ask for.
+fn count_on(team: &Team) {
+    let all = Barrier::new(team.threads());
+    // None of them is through before all have come, so each has one part.
+    team.each(0..team.threads(), |_| {
+        COUNTED.set(true);
+        all.wait();
+    });
+}
+
+/// The system's allocator, with the bytes it was asked for by those that count.
 struct Counting(AtomicUsize);
 
 #[global_allocator]
@@ -25,7 +43,9 @@ static ALLOCATOR: Counting = Counting(AtomicUsize::new(0));
 // SAFETY: everything is passed on to the system's allocator.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        self.0.fetch_add(layout.size(), Ordering::Relaxed);
+        if COUNTED.get() {
+            self.0.fetch_add(layout.size(), Ordering::Relaxed);
+        }
         // SAFETY: as the caller promises.
         unsafe { System.alloc(layout) }
     }
@@ -84,6 +104,7 @@ fn a_workspace_takes_the_bytes_that_the_plan_tells_and_steps_take_none() {
     // One test, one thread: others would be counted along.
     for threads in [1, 3] {
         let team = Team::new(NonZeroUsize::new(threads).unwrap());
+        count_on(&team);
         for number in 0..100 {
             let network = networks::random(Seed::new(number));
             for arithmetic in [Arithmetic::Fast, Arithmetic::Device(Store::F16)] {

@@ -2,7 +2,7 @@
 
 use crate::networks::{self, normals};
 use boresight_core::Seed;
-use boresight_ir::{Builder, Conv2d, Network, Op, Shape};
+use boresight_ir::{Builder, Conv2d, Filling, Network, Op, Shape};
 use boresight_plan::{Arithmetic, Error, Mode, Plan, Store, Workspace, dropout_mask};
 
 fn bits(values: &[f32]) -> Vec<u32> {
@@ -34,14 +34,20 @@ fn random_networks_have_every_operator() {
         "relu6",
         "gelu",
         "sigmoid",
+        "leaky_relu",
+        "clip",
+        "softmax",
         "max_pool",
         "avg_pool",
         "global_avg_pool",
         "upsample",
         "concat",
         "add",
+        "mul",
         "channel_scale",
         "slice",
+        "pad",
+        "zero_stuff",
         "dropout",
     ] {
         assert!(names.contains(&name), "{name}");
@@ -156,6 +162,36 @@ fn where_nothing_is_rounded_gradients_do_not_see_the_store() {
             step(&plan, &weights, &images, &mut plan.workspace()).map(|values| bits(&values))
         });
         assert_eq!(narrow, wide, "{name}");
+    }
+}
+
+/// Operators one after the other on images of 2 x 6 x 5.
+fn chain(ops: &[Op]) -> Network {
+    let mut builder = Builder::new(Shape::new(2, 6, 5)).unwrap();
+    let mut last = builder.input();
+    for (at, op) in ops.iter().enumerate() {
+        last = builder.add(format!("{}{at}", op.name()), *op, &[last]).unwrap();
+    }
+    builder.finish(last).unwrap()
+}
+
+#[test]
+fn padding_apart_is_padding_within_the_convolution() {
+    let conv = Conv2d { padding: [2, 1], ..Conv2d::same(3, 3) };
+    let apart = Op::Conv2d(Conv2d { padding: [0; 2], ..conv });
+    let pad = Op::Pad { rows: [2; 2], columns: [1; 2], filling: Filling::Zero };
+    // The first one reads the image, whose border is not zero; the second one reads zeros.
+    let within = chain(&[Op::Conv2d(conv), Op::Conv2d(conv)]);
+    let apart = chain(&[pad, apart, pad, apart]);
+    let weights = networks::weights(&within, Seed::new(1));
+    let images = normals(Seed::new(2), 2 * within.input_shape().len());
+    let [expected, found] = [&within, &apart].map(|network| {
+        let plan = Plan::training(network, 2, Arithmetic::Device(Store::F32)).unwrap();
+        step(&plan, weights.values(), &images, &mut plan.workspace())
+    });
+    assert_eq!(bits(&found[0]), bits(&expected[0]));
+    for (found, expected) in found[1].iter().zip(&expected[1]) {
+        assert!((found - expected).abs() <= 1e-5 * expected.abs().max(1.0), "{found} instead of {expected}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Networks to test on: random ones, and small ones by what they show.
 
 use boresight_core::{Seed, Stream};
-use boresight_ir::{Builder, Conv2d, Network, NodeId, Op, Resize, Role, Shape, Weights, Window};
+use boresight_ir::{Builder, Conv2d, Filling, Network, NodeId, Op, Resize, Role, Shape, Weights, Window};
 
 /// Weights in which every value counts: statistics, scales, shifts and border are not what they are at first.
 pub(crate) fn weights(network: &Network, seed: Seed) -> Weights {
@@ -34,7 +34,9 @@ pub(crate) fn random(seed: Seed) -> Network {
     let builder = Builder::new(shape).unwrap();
     let nodes = vec![builder.input()];
     let mut drawing = Drawing { builder, nodes, read: vec![false], stream };
-    drawing.grow(Op::Conv2d(Conv2d { bias: true, ..Conv2d::same(4, 3) }), &[drawing.nodes[0]]);
+    let image = drawing.nodes[0];
+    let image = if drawing.stream.chance(0.3) { drawing.pad(image) } else { image };
+    drawing.grow(Op::Conv2d(Conv2d { bias: true, ..Conv2d::same(4, 3) }), &[image]);
     for _ in 0..6 + drawing.stream.below(8) {
         drawing.step();
     }
@@ -44,6 +46,7 @@ pub(crate) fn random(seed: Seed) -> Network {
 /// A network under way.
 struct Drawing {
     builder: Builder,
+    /// Those that others may read.
     nodes: Vec<NodeId>,
     /// Whether something reads each node.
     read: Vec<bool>,
@@ -52,7 +55,7 @@ struct Drawing {
 
 impl Drawing {
     fn grow(&mut self, op: Op, inputs: &[NodeId]) -> NodeId {
-        let name = format!("{}{}", op.name(), self.nodes.len());
+        let name = format!("{}{}", op.name(), self.read.len());
         let id = self.builder.add(name, op, inputs).unwrap();
         for input in inputs {
             self.read[input.index()] = true;
@@ -79,11 +82,10 @@ impl Drawing {
     fn step(&mut self) {
         let x = self.pick();
         let shape = self.builder.shape(x);
-        match self.stream.below(12) {
+        match self.stream.below(18) {
             0 | 1 => self.convolve(x),
-            2 if shape.height * shape.width >= 12 => self.normalise(x),
-            2 | 3 => self.activate(x),
-            4 => self.grow(Op::ScaleShift, &[x]),
+            2 if shape.plane() >= 12 => self.normalise(x),
+            3 => self.grow(Op::ScaleShift, &[x]),
             5 => {
                 let window = self.window(shape);
                 self.grow(Op::MaxPool(window), &[x])
@@ -103,7 +105,15 @@ impl Drawing {
                 let channels = self.between(1, shape.channels - start);
                 self.grow(Op::Slice { start, channels }, &[x])
             }
-            _ => self.grow(Op::Dropout { rate: 0.25 }, &[x]),
+            11 => self.grow(Op::Dropout { rate: 0.25 }, &[x]),
+            12 => self.gate(x),
+            13 => self.square(x),
+            14 => self.grow(Op::Softmax, &[x]),
+            15 => self.pool_padded(x),
+            // These make maps larger, so not without end.
+            16 if shape.plane() < 200 => self.pad(x),
+            17 if shape.plane() < 50 => self.transpose(x),
+            _ => self.activate(x),
         };
     }
 
@@ -131,8 +141,54 @@ impl Drawing {
     }
 
     fn activate(&mut self, x: NodeId) -> NodeId {
-        let op = [Op::Relu, Op::Relu6, Op::Gelu, Op::Sigmoid][self.stream.below(4)];
+        let op = [
+            Op::Relu,
+            Op::Relu6,
+            Op::Gelu,
+            Op::Sigmoid,
+            Op::LeakyRelu { slope: 0.1 },
+            Op::Clip { low: -0.5, high: 1.5 },
+        ][self.stream.below(6)];
         self.grow(op, &[x])
+    }
+
+    /// `x` times something between 0 and 1 that is made of it, which may have other readers.
+    fn gate(&mut self, x: NodeId) -> NodeId {
+        let gate = if self.stream.chance(0.5) { Op::Sigmoid } else { Op::Softmax };
+        let gate = self.grow(gate, &[x]);
+        let factors = if self.stream.chance(0.5) { [gate, x] } else { [x, gate] };
+        self.grow(Op::Mul, &factors)
+    }
+
+    /// What is squared is bounded, so that squares of squares stay small.
+    fn square(&mut self, x: NodeId) -> NodeId {
+        let x = self.grow(Op::Clip { low: -1.0, high: 1.25 }, &[x]);
+        self.grow(Op::Mul, &[x, x])
+    }
+
+    fn pad(&mut self, x: NodeId) -> NodeId {
+        let [rows, columns] = [(); 2].map(|()| [(); 2].map(|()| self.between(0, 2)));
+        self.grow(Op::Pad { rows, columns, filling: Filling::Zero }, &[x])
+    }
+
+    /// A max pooling of which every window reaches into the map.
+    fn pool_padded(&mut self, x: NodeId) -> NodeId {
+        let kernel = [(); 2].map(|()| self.between(1, 3));
+        let [rows, columns] = kernel.map(|size| [(); 2].map(|()| self.between(0, size - 1)));
+        let padded = self.grow(Op::Pad { rows, columns, filling: Filling::Lowest }, &[x]);
+        // Only the pooling takes the infinite values away.
+        self.nodes.pop();
+        let shape = self.builder.shape(padded);
+        let kernel = [kernel[0].min(shape.height), kernel[1].min(shape.width)];
+        let stride = [(); 2].map(|()| self.between(1, 2));
+        self.grow(Op::MaxPool(Window { kernel, stride }), &[padded])
+    }
+
+    /// A transposed convolution.
+    fn transpose(&mut self, x: NodeId) -> NodeId {
+        let stride = [(); 2].map(|()| self.between(1, 3));
+        let stuffed = self.grow(Op::ZeroStuff { stride }, &[x]);
+        self.grow(Op::Conv2d(Conv2d::same(3, 3)), &[stuffed])
     }
 
     fn window(&mut self, shape: Shape) -> Window {
@@ -183,6 +239,9 @@ pub(crate) fn small() -> Vec<(&'static str, Network)> {
     let up = |resize, size| Op::Upsample { resize, size };
     let norm = Op::BatchNorm { epsilon: 1e-5 };
     let overlapping = Window { kernel: [3, 2], stride: [2, 1] };
+    let leaky = Op::LeakyRelu { slope: 0.2 };
+    let pad = |filling| Op::Pad { rows: [1, 0], columns: [2, 1], filling };
+    let valid = Op::Conv2d(Conv2d { padding: [0, 0], ..Conv2d::same(2, 3) });
     vec![
         ("max pooling", chain(&[square(3), Op::MaxPool(Window::square(2)), square(2)])),
         ("overlapping max pooling", chain(&[square(3), Op::MaxPool(overlapping), square(2)])),
@@ -207,6 +266,25 @@ pub(crate) fn small() -> Vec<(&'static str, Network)> {
         ("bilinear downsampling", chain(&[square(3), up(Resize::Bilinear, [4, 5]), square(2)])),
         ("nearest upsampling that feeds a skip connection", skip(Resize::Nearest)),
         ("bilinear upsampling that feeds a skip connection", skip(Resize::Bilinear)),
+        ("leaky ReLU", chain(&[square(3), leaky, square(2)])),
+        ("batch normalisation and leaky ReLU", chain(&[square(3), norm, leaky, square(2)])),
+        (
+            "clipping and softmax",
+            chain(&[square(3), Op::Clip { low: 0.0, high: 1.0 }, square(3), Op::Softmax, square(2)]),
+        ),
+        ("batch normalisation and clipping", chain(&[square(3), norm, Op::Clip { low: -0.5, high: 1.0 }])),
+        ("softmax over one channel", chain(&[square(1), Op::Softmax, square(2)])),
+        (
+            "padded max pooling",
+            chain(&[square(3), pad(Filling::Lowest), Op::MaxPool(Window { kernel: [3, 3], stride: [2, 1] })]),
+        ),
+        ("padding of the image and of a map", chain(&[pad(Filling::Zero), valid, pad(Filling::Zero), valid])),
+        (
+            "transposed convolution",
+            chain(&[square(3), Op::ZeroStuff { stride: [2, 3] }, pad(Filling::Zero), valid]),
+        ),
+        ("zeros between the pixels of the image", chain(&[Op::ZeroStuff { stride: [1, 2] }, square(2)])),
+        ("products", products()),
         ("squeeze and excitation", squeeze()),
         ("residual sum", residual()),
     ]
@@ -233,6 +311,24 @@ fn skip(resize: Resize) -> Network {
     let up = add("up", Op::Upsample { resize, size: [7, 6] }, &[deep]);
     let sum = add("sum", Op::Add, &[up, first]);
     let joined = add("joined", Op::Concat, &[first, up, sum]);
+    let last = add("last", Op::Conv2d(Conv2d::same(2, 1)), &[joined]);
+    builder.finish(last).unwrap()
+}
+
+/// Products whose factors have other readers, of a value with itself, and with the image.
+fn products() -> Network {
+    let mut builder = Builder::new(Shape::new(2, 7, 6)).unwrap();
+    let input = builder.input();
+    let mut add = |name: &str, op, inputs: &[NodeId]| builder.add(name, op, inputs).unwrap();
+    let first = add("first", Op::Conv2d(Conv2d::same(2, 3)), &[input]);
+    let sigmoid = add("sigmoid", Op::Sigmoid, &[first]);
+    let gated = add("gated", Op::Mul, &[first, sigmoid]);
+    let square = add("square", Op::Mul, &[gated, gated]);
+    let seen = add("seen", Op::Mul, &[input, square]);
+    let cube = add("cube", Op::Mul, &[square, gated]);
+    let second = add("second", Op::Conv2d(Conv2d::same(2, 1)), &[first]);
+    let alone = add("alone", Op::Mul, &[second, second]);
+    let joined = add("joined", Op::Concat, &[seen, cube, alone, first]);
     let last = add("last", Op::Conv2d(Conv2d::same(2, 1)), &[joined]);
     builder.finish(last).unwrap()
 }

@@ -2,7 +2,7 @@
 
 use crate::networks::{self, normals};
 use boresight_core::Seed;
-use boresight_ir::{Builder, Conv2d, Network, Op, Shape};
+use boresight_ir::{Builder, Conv2d, Filling, Network, Op, Shape};
 use boresight_kernels::{AdamW, adamw_step};
 use boresight_plan::{Arithmetic, Mode, Plan, Store, Team};
 use std::num::NonZeroUsize;
@@ -68,13 +68,20 @@ fn steps_that_are_worth_help_give_the_same_bits() {
         Op::Conv2d(Conv2d::same(9, 3).depthwise().strided(2)),
         Op::ScaleShift,
         Op::Relu,
-        Op::Conv2d(Conv2d::same(2, 1)),
+        Op::ZeroStuff { stride: [2, 1] },
+        Op::Pad { rows: [1, 0], columns: [0, 2], filling: Filling::Zero },
+        Op::Conv2d(Conv2d::same(9, 3)),
+        Op::LeakyRelu { slope: 0.1 },
     ]
     .into_iter()
     .enumerate()
     {
         last = builder.add(format!("{}{at}", op.name()), op, &[last]).unwrap();
     }
+    let shares = builder.add("shares", Op::Softmax, &[last]).unwrap();
+    let product = builder.add("product", Op::Mul, &[last, shares]).unwrap();
+    let square = builder.add("square", Op::Mul, &[product, product]).unwrap();
+    last = builder.add("last", Op::Conv2d(Conv2d::same(2, 1)), &[square]).unwrap();
     check(&builder.finish(last).unwrap(), Arithmetic::Fast, &[2, 3, 5, 9].map(team));
 }
 

@@ -14,23 +14,31 @@ fn strided(x: &Tensor, dim: usize, start: usize, step: usize, count: usize) -> R
     x.contiguous()?.index_select(&Tensor::from_vec(places, count, x.device())?, dim)
 }
 
-/// `x` with `padding` rows and columns on each side that hold `border`, one value a channel, or zero.
-fn pad(x: &Tensor, padding: [usize; 2], border: Option<&Tensor>) -> Result<Tensor> {
-    let (batch, channels, _, _) = x.dims4()?;
+/// `x` with rows and columns before and behind it, `[rows, columns]`, that hold `border`, one value a channel, or zero.
+pub(super) fn pad(x: &Tensor, margins: [[usize; 2]; 2], border: Option<&Tensor>) -> Result<Tensor> {
     let mut padded = x.clone();
-    for (dim, margin) in [(2, padding[0]), (3, padding[1])].into_iter().filter(|(_, margin)| *margin > 0) {
-        let mut shape = padded.dims().to_vec();
-        shape[dim] = margin;
-        let strip = match border {
-            Some(border) => border
-                .reshape((1, channels, 1, 1))?
-                .broadcast_as((batch, channels, shape[2], shape[3]))?
-                .contiguous()?,
-            None => Tensor::zeros(shape, x.dtype(), x.device())?,
+    for (dim, [before, behind]) in [(2, margins[0]), (3, margins[1])] {
+        let strips = [strip(&padded, dim, before, border)?, strip(&padded, dim, behind, border)?];
+        let parts: Vec<&Tensor> = match &strips {
+            [None, None] => continue,
+            [before, behind] => before.iter().chain([&padded]).chain(behind).collect(),
         };
-        padded = Tensor::cat(&[&strip, &padded, &strip], dim)?;
+        padded = Tensor::cat(&parts, dim)?;
     }
     Ok(padded)
+}
+
+/// A strip of this length along `dim` that fits `x`, if it has a length.
+fn strip(x: &Tensor, dim: usize, length: usize, border: Option<&Tensor>) -> Result<Option<Tensor>> {
+    if length == 0 {
+        return Ok(None);
+    }
+    let mut shape = x.dims().to_vec();
+    shape[dim] = length;
+    Ok(Some(match border {
+        Some(border) => per_channel(border)?.broadcast_as(shape)?.contiguous()?,
+        None => Tensor::zeros(shape, x.dtype(), x.device())?,
+    }))
 }
 
 /// Convolution to `size` pixels; what lies beyond the edge reads `border`, or zero.
@@ -44,7 +52,8 @@ pub(super) fn convolve(
     let Some(weight) = weight else { return Ok(x.clone()) };
     let [rows, columns] = [0, 1].map(|axis| (size[axis] - 1) * conv.stride[axis] + conv.kernel[axis]);
     // Without padding and without rests, Candle's gradient of a convolution has the right size on both axes.
-    let x = pad(x, conv.padding, border)?.narrow(2, 0, rows)?.narrow(3, 0, columns)?.contiguous()?;
+    let margins = conv.padding.map(|margin| [margin; 2]);
+    let x = pad(x, margins, border)?.narrow(2, 0, rows)?.narrow(3, 0, columns)?.contiguous()?;
     let y = if conv.groups > 1 && weight.dim(1)? == 1 {
         depthwise(&x, weight, conv, size)?
     } else if conv.stride[0] == conv.stride[1] {
@@ -110,10 +119,22 @@ pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
     x.le(0.0)?.where_cond(&x.zeros_like()?, x)
 }
 
-/// `min(max(x, 0), 6)`; the gradient at both ends is 0.
-pub(super) fn relu6(x: &Tensor) -> Result<Tensor> {
-    let six = (x.ones_like()? * 6.0)?;
-    relu(&x.ge(6.0)?.where_cond(&six, x)?)
+/// `x` above zero, `x * slope` up to it; the gradient at 0 is the slope.
+pub(super) fn leaky_relu(x: &Tensor, slope: f64) -> Result<Tensor> {
+    x.le(0.0)?.where_cond(&(x * slope)?, x)
+}
+
+/// `min(max(x, low), high)`; the gradient at both ends is 0, NaN stays.
+pub(super) fn clip(x: &Tensor, low: f64, high: f64) -> Result<Tensor> {
+    let ones = x.ones_like()?;
+    let x = x.le(low)?.where_cond(&(&ones * low)?, x)?;
+    x.ge(high)?.where_cond(&(&ones * high)?, &x)
+}
+
+/// Softmax over the channels; what is subtracted has no gradient, since it changes nothing.
+pub(super) fn softmax(x: &Tensor) -> Result<Tensor> {
+    let shares = x.broadcast_sub(&x.detach().max_keepdim(1)?)?.exp()?;
+    shares.broadcast_div(&shares.sum_keepdim(1)?)
 }
 
 /// `1 / (1 + exp(-x))`, through the hyperbolic tangent, whose gradient cannot overflow.
@@ -155,7 +176,7 @@ fn per_channel(values: &Tensor) -> Result<Tensor> {
     values.reshape((1, values.elem_count(), 1, 1))
 }
 
-/// A linear map of the rows and one of the columns of every plane: pooling by mean, and resizing.
+/// A linear map of the rows and one of the columns of every plane: pooling by mean, resizing, zeros between pixels.
 #[derive(Clone, Debug)]
 pub(super) struct Resampling {
     /// `[rows before, rows after]`.
@@ -193,6 +214,22 @@ impl Resampling {
             matrix(before, after, dtype, device, |at| match resize {
                 Resize::Nearest => vec![(at * before / after, 1.0)],
                 Resize::Bilinear => bilinear(at, before, after),
+            })
+        };
+        Ok(Self { rows: axis(0)?, columns: axis(1)? })
+    }
+
+    /// Zeros between pixels.
+    pub(super) fn stuff(
+        stride: [usize; 2],
+        [before, after]: [[usize; 2]; 2],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Self> {
+        let axis = |axis: usize| {
+            matrix(before[axis], after[axis], dtype, device, |at| {
+                let is_pixel = at.is_multiple_of(stride[axis]);
+                is_pixel.then_some((at / stride[axis], 1.0)).into_iter().collect()
             })
         };
         Ok(Self { rows: axis(0)?, columns: axis(1)? })
