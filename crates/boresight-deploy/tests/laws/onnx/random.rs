@@ -3,8 +3,9 @@
 use boresight_core::{Seed, Stream};
 use boresight_ir::{Builder, Conv2d, Filling, Network, NodeId, Op, Resize, Shape, Window};
 
-/// A random network; every operator may occur, most of them in forms that no search space has.
-pub(super) fn network(seed: Seed) -> Network {
+/// A random network; every operator may occur, most of them in forms that no search space has. One that `is_finite` pads
+/// with the lowest number only for a maximum.
+pub(super) fn network(seed: Seed, is_finite: bool) -> Network {
     let mut stream = seed.derive("network", 0).stream();
     let input = Shape::new(1 + stream.below(4), 2 + stream.below(12), 2 + stream.below(12));
     let mut builder = Builder::new(input).unwrap();
@@ -18,7 +19,11 @@ pub(super) fn network(seed: Seed) -> Network {
             Op::Concat => stream.below(3),
             _ => 0,
         };
-        let alike = |&node: &NodeId| fits(&op, builder.shape(first), builder.shape(node));
+        let is_scale = matches!(op, Op::ChannelScale);
+        let alike = |&node: &NodeId| {
+            // Plans do not scale a map by itself.
+            fits(&op, builder.shape(first), builder.shape(node)) && !(is_scale && node == first)
+        };
         let candidates: Vec<NodeId> = nodes.iter().copied().filter(alike).collect();
         let picks = (0..others).filter_map(|_| stream.pick(&candidates).copied());
         let reads: Vec<NodeId> = [first].into_iter().chain(picks).collect();
@@ -31,8 +36,20 @@ pub(super) fn network(seed: Seed) -> Network {
             for read in &reads {
                 is_read[read.index()] = true;
             }
-            nodes.push(node);
             is_read.push(false);
+            let shape = builder.shape(node);
+            let is_lowest = matches!(op, Op::Pad { filling: Filling::Lowest, .. });
+            if is_lowest && is_finite {
+                let window = Window {
+                    kernel: [3, 3].map(|size: usize| size.min(shape.height.min(shape.width))),
+                    stride: [2, 1],
+                };
+                nodes.push(builder.add(format!("max{}", nodes.len()), Op::MaxPool(window), &[node]).unwrap());
+                is_read[node.index()] = true;
+                is_read.push(false);
+            } else {
+                nodes.push(node);
+            }
         }
     }
     let loose: Vec<NodeId> = nodes.into_iter().filter(|node| !is_read[node.index()]).collect();
@@ -64,7 +81,7 @@ fn operator(stream: &mut Stream, shape: Shape) -> Op {
         7 => Op::Relu6,
         8 => Op::Gelu,
         9 => Op::Sigmoid,
-        10 => Op::LeakyRelu { slope: -0.375 },
+        10 => Op::LeakyRelu { slope: 0.375 },
         11 => {
             Op::Clip { low: [-1.0, f32::MIN, 0.0][stream.below(3)], high: [1.5, f32::MAX][stream.below(2)] }
         }
