@@ -12,9 +12,12 @@
 
 mod error;
 mod form;
+mod names;
 mod proto;
+mod read;
 mod write;
 
 pub use error::Error;
 pub use form::{Form, Opset};
+pub use read::{Limits, Model, ReadOptions, read};
 pub use write::Export;

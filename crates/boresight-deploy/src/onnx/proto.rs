@@ -107,6 +107,8 @@ pub(crate) mod attribute_type {
     pub(crate) const FLOAT: i32 = 1;
     pub(crate) const INT: i32 = 2;
     pub(crate) const STRING: i32 = 3;
+    pub(crate) const TENSOR: i32 = 4;
+    pub(crate) const FLOATS: i32 = 6;
     pub(crate) const INTS: i32 = 7;
 }
 
@@ -135,11 +137,49 @@ pub(crate) struct Tensor {
     pub(crate) data_location: i32,
 }
 
+/// `TensorProto.DataLocation.EXTERNAL`.
+pub(crate) const EXTERNAL: i32 = 1;
+
 /// `TensorProto.DataType`, where the writer or the reader needs it.
 pub(crate) mod data_type {
     pub(crate) const FLOAT: i32 = 1;
+    pub(crate) const INT32: i32 = 6;
     pub(crate) const INT64: i32 = 7;
+    pub(crate) const BOOL: i32 = 9;
     pub(crate) const FLOAT16: i32 = 10;
+    pub(crate) const DOUBLE: i32 = 11;
+
+    /// The name that ONNX gives a data type.
+    pub(crate) fn name(number: i32) -> String {
+        const NAMES: [&str; 24] = [
+            "UNDEFINED",
+            "FLOAT",
+            "UINT8",
+            "INT8",
+            "UINT16",
+            "INT16",
+            "INT32",
+            "INT64",
+            "STRING",
+            "BOOL",
+            "FLOAT16",
+            "DOUBLE",
+            "UINT32",
+            "UINT64",
+            "COMPLEX64",
+            "COMPLEX128",
+            "BFLOAT16",
+            "FLOAT8E4M3FN",
+            "FLOAT8E4M3FNUZ",
+            "FLOAT8E5M2",
+            "FLOAT8E5M2FNUZ",
+            "UINT4",
+            "INT4",
+            "FLOAT4E2M1",
+        ];
+        let known = usize::try_from(number).ok().and_then(|at| NAMES.get(at));
+        known.map_or_else(|| format!("data type {number}"), |&name| name.to_owned())
+    }
 }
 
 /// `ValueInfoProto`.

@@ -7,4 +7,5 @@ mod device;
 mod folding;
 mod hand;
 mod networks;
+mod onnx;
 mod reference;

@@ -1,6 +1,6 @@
 //! A graph under construction: nodes, constants and the shapes of values.
 
-use super::names::Names;
+use crate::onnx::names::Names;
 use crate::onnx::proto::{self, attribute_type, data_type};
 use crate::onnx::{Error, Form};
 use boresight_ir::Shape;

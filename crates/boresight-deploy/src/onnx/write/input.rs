@@ -1,14 +1,15 @@
 //! What the network's input becomes: itself, itself less its border, or counts by their deviation.
 
-use super::graph::Call;
+use super::graph::{Call, Graph};
 use super::{INPUT, Writer, effective};
 use crate::Band;
 use crate::onnx::Error;
 use boresight_ir::{Conv2d, Network, NodeId, Role, Weights};
 
 /// The input, and the names of what was made of it.
-pub(super) struct Input<'a> {
-    bands: Option<&'a [Band]>,
+pub(super) struct Input {
+    /// What counts are multiplied with.
+    rates: Option<Vec<f32>>,
     /// What convolutions of the input read beyond its edge.
     border: Vec<f32>,
     /// Input less border.
@@ -17,20 +18,25 @@ pub(super) struct Input<'a> {
     normalised: Option<String>,
 }
 
-impl<'a> Input<'a> {
+impl Input {
+    /// Both constants are what the file will hold of them, so that what is made of them fits together: away from the edges
+    /// nothing is left of a border's rounding, and a count at the mean is exactly zero.
     pub(super) fn new(
         network: &Network,
         weights: &Weights,
-        bands: Option<&'a [Band]>,
+        bands: Option<&[Band]>,
+        graph: &Graph,
     ) -> Result<Self, Error> {
-        let border = match bands {
-            Some(bands) => {
-                check(network, bands)?;
-                bands.iter().map(|band| -band.mean / band.deviation).collect()
-            }
-            None => weights.get(network.input(), Role::Border).unwrap_or_default().to_vec(),
+        let (rates, border) = if let Some(bands) = bands {
+            check(network, bands)?;
+            let rates: Vec<f32> = bands.iter().map(|band| 1.0 / band.deviation).collect();
+            let rates = graph.held(&rates);
+            let border = bands.iter().zip(&rates).map(|(band, rate)| -band.mean * rate).collect();
+            (Some(rates), border)
+        } else {
+            (None, graph.held(weights.get(network.input(), Role::Border).unwrap_or_default()))
         };
-        Ok(Self { bands, border, shifted: None, normalised: None })
+        Ok(Self { rates, border, shifted: None, normalised: None })
     }
 }
 
@@ -57,7 +63,7 @@ impl Writer<'_> {
     }
 
     fn plain_input(&mut self) -> Result<String, Error> {
-        if self.input.bands.is_none() {
+        if self.input.rates.is_none() {
             return Ok(INPUT.to_owned());
         }
         if let Some(name) = &self.input.normalised {
@@ -70,10 +76,21 @@ impl Writer<'_> {
         Ok(name)
     }
 
+    /// Whether the file's input padded with zero is not what the network makes of its input.
+    pub(super) fn has_border(&self) -> bool {
+        self.input.rates.is_some() || self.input.border.iter().any(|&border| border != 0.0)
+    }
+
     /// Whether a convolution reads the input less its border.
     pub(super) fn reads_shifted(&self, conv: Conv2d, source: NodeId) -> bool {
-        let pads = conv.padding != [0, 0] && self.input.border.iter().any(|&border| border != 0.0);
-        source == self.network.input() && (self.input.bands.is_some() || pads)
+        let is_padded = conv.padding != [0, 0] && self.has_border();
+        source == self.network.input() && (self.input.rates.is_some() || is_padded)
+    }
+
+    /// The border, as a constant of a node.
+    pub(super) fn border_constant(&mut self, node: &str) -> Result<String, Error> {
+        let border = &self.input.border;
+        self.graph.weight(&format!("{node}.border"), &[1, border.len(), 1, 1], border)
     }
 
     /// Name of the input less its border.
@@ -81,9 +98,8 @@ impl Writer<'_> {
         if let Some(name) = &self.input.shifted {
             return Ok(name.clone());
         }
-        let name = if let Some(bands) = self.input.bands {
+        let name = if let Some(rates) = self.input.rates.clone() {
             // Count zero, the border, stays zero.
-            let rates: Vec<f32> = bands.iter().map(|band| 1.0 / band.deviation).collect();
             self.input_call("Mul", INPUT.to_owned(), "scaled", &rates)?
         } else {
             let shift: Vec<f32> = self.input.border.iter().map(|border| -border).collect();

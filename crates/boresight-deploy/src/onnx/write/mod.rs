@@ -3,7 +3,6 @@
 mod convolution;
 mod graph;
 mod input;
-mod names;
 mod operators;
 #[cfg(test)]
 mod tests;
@@ -119,7 +118,7 @@ struct Writer<'a> {
     values: &'a [f32],
     opset: Opset,
     graph: Graph,
-    input: Input<'a>,
+    input: Input,
     /// Name of each node's value in the file.
     names: Vec<String>,
     /// Place of each tensor.
@@ -140,8 +139,8 @@ impl<'a> Writer<'a> {
         if export.batch == 0 {
             return Err(Error::EmptyBatch);
         }
-        let input = Input::new(network, weights, export.normalisation)?;
         let mut graph = Graph::new(export.name, export.form, export.batch);
+        let input = Input::new(network, weights, export.normalisation, &graph)?;
         let names = value_names(network, &mut graph);
         graph.set_input(INPUT, network.input_shape());
         for node in network.nodes() {
@@ -188,9 +187,20 @@ impl<'a> Writer<'a> {
 
     /// Adds a node that an operator needs besides; the name of what it makes, a map of the operator's shape.
     fn helper(&mut self, op_type: &'static str, node: &Node, inputs: Vec<String>) -> String {
+        self.helper_with(op_type, node, inputs, Vec::new())
+    }
+
+    /// The same with attributes.
+    fn helper_with(
+        &mut self,
+        op_type: &'static str,
+        node: &Node,
+        inputs: Vec<String>,
+        attributes: Vec<graph::Attribute>,
+    ) -> String {
         let name = self.graph.node_name(&format!("{}/{op_type}", node.name));
         let output = self.graph.value_name(&name);
-        let call = Call { op_type, name, inputs, attributes: Vec::new(), output: output.clone() };
+        let call = Call { op_type, name, inputs, attributes, output: output.clone() };
         self.graph.add(call, node.shape);
         output
     }

@@ -162,12 +162,10 @@ impl Writer<'_> {
             Opset::V13 => String::new(),
         };
         let mut inputs = vec![read, absent.clone()];
-        if size[0].is_multiple_of(source.height) && size[1].is_multiple_of(source.width) {
-            let factors = [size[0] / source.height, size[1] / source.width].map(|factor| factor as f32);
-            let scales = [1.0, 1.0, factors[0], factors[1]];
-            inputs.push(self.graph.floats(&format!("{}.scales", node.name), &scales));
+        let scales = [scale(source.height, size[0], resize), scale(source.width, size[1], resize)];
+        if let [Some(down), Some(across)] = scales {
+            inputs.push(self.graph.floats(&format!("{}.scales", node.name), &[1.0, 1.0, down, across]));
         } else {
-            // Scales that are not integers would have to be rounded, and sizes with them.
             let sizes = [self.graph.batch(), source.channels, size[0], size[1]];
             inputs.extend([absent, self.graph.integers(&format!("{}.sizes", node.name), &sizes)]);
         }
@@ -209,18 +207,43 @@ impl Writer<'_> {
             Filling::Lowest => f32::NEG_INFINITY,
         };
         let pads = [0, 0, rows[0], columns[0], 0, 0, rows[1], columns[1]];
-        let read = self.read(node.inputs[0])?;
+        // Around the input zero means its border: padded with zero, the input less its border has that.
+        let is_shifted =
+            filling == Filling::Zero && node.inputs[0] == self.network.input() && self.has_border();
+        let read = if is_shifted { self.shifted_input()? } else { self.read(node.inputs[0])? };
         let inputs = vec![
             read,
             self.graph.integers(&format!("{}.pads", node.name), &pads),
             self.graph.constant(&format!("{}.value", node.name), &[], &[value])?,
         ];
         let output = self.names[id.index()].clone();
-        self.call("Pad", node, inputs, vec![word("mode", "constant")], output);
+        if is_shifted {
+            let padded = self.helper_with("Pad", node, inputs, vec![word("mode", "constant")]);
+            let border = self.border_constant(&node.name)?;
+            self.call("Add", node, vec![padded, border], Vec::new(), output);
+        } else {
+            self.call("Pad", node, inputs, vec![word("mode", "constant")], output);
+        }
         Ok(())
     }
 }
 
 fn pooling(window: Window) -> Vec<graph::Attribute> {
     vec![ints("kernel_shape", &window.kernel), ints("strides", &window.stride)]
+}
+
+/// The scale of one axis, where it leads every runtime to `to` pixels and to the pixels that the network reads, whether
+/// it computes in binary32 or exactly. Scales are preferred: the compiler of the Myriad X takes sizes for single images
+/// alone.
+fn scale(from: usize, to: usize, resize: Resize) -> Option<f32> {
+    let scale = to as f32 / from as f32;
+    let is_size = |size: f64| (size - to as f64).abs() < 0.5;
+    let makes_size =
+        is_size((from as f32 * scale).floor().into()) && is_size((from as f64 * f64::from(scale)).floor());
+    let is_source = |at: usize| {
+        let (single, double) = (at as f32 / scale, at as f64 / f64::from(scale));
+        [f64::from(single), double].iter().all(|place| (place.floor() - (at * from / to) as f64).abs() < 0.5)
+    };
+    let reads_sources = resize == Resize::Bilinear || (0..to).all(is_source);
+    (makes_size && reads_sources).then_some(scale)
 }
