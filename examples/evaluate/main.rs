@@ -99,13 +99,7 @@ struct Cli {
     exchange: Option<PathBuf>,
 
     /// Form of the ONNX file that --runner gets.
-    #[arg(
-        long,
-        default_value = "fp32",
-        value_name = "FORM",
-        requires = "runner",
-        help_heading = "Device"
-    )]
+    #[arg(long, default_value = "fp32", value_name = "FORM", requires = "runner", help_heading = "Device")]
     form: onnx::Form,
 
     /// Prints one line of JSON.
@@ -149,7 +143,8 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let profile = cli.profile.as_deref().map(profile).transpose()?;
     let source = Source::read(&cli.network, cli.tile)?;
     source.check_options(cli)?;
-    let options = FolderOptions { bands: source.bands(cli), full_scale: source.full_scale(), tile: None };
+    let options =
+        FolderOptions { bands: source.bands(cli), full_scale: Some(source.full_scale()), tile: None };
     let dataset = read_folder(&cli.data, &options)?;
     let prepared = source.prepare(cli, profile, &dataset)?;
     let side = prepared.deployment.network().input_shape().height;
@@ -202,7 +197,11 @@ fn exchange(cli: &Cli) -> Result<Exchange, Box<dyn Error>> {
     Ok(Exchange { folder, temporary: true })
 }
 
-fn load(cli: &Cli, exchange: &Exchange, deployment: &Deployment) -> Result<Box<dyn DeviceRunner>, Box<dyn Error>> {
+fn load(
+    cli: &Cli,
+    exchange: &Exchange,
+    deployment: &Deployment,
+) -> Result<Box<dyn DeviceRunner>, Box<dyn Error>> {
     let Some(command) = &cli.runner else { return Ok(Simulated.load(deployment)?) };
     Ok(CommandDevice::new(command, &exchange.folder, cli.form)?.load(deployment)?)
 }

@@ -4,7 +4,7 @@ use crate::{Cli, Input};
 use boresight::data::Dataset;
 use boresight::deploy::{Band, Deployment, onnx};
 use boresight::eval::Artifact;
-use boresight::ir::{Builder, InputForm, Network, NodeId, Op, Role, Weights};
+use boresight::ir::{Builder, InputForm, NodeId, Op, Weights};
 use boresight::numerics::NumericProfile;
 use std::error::Error;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// A network that was found by a search, or made elsewhere.
 pub(crate) enum Source {
     Found { artifact: Box<Artifact>, weights: Weights },
-    Made(Box<onnx::Model>),
+    Made { model: Box<onnx::Model>, told: Option<Told> },
 }
 
 /// A network that is ready for a device.
@@ -25,7 +25,7 @@ pub(crate) struct Prepared {
 }
 
 /// What the metadata of an ONNX file that an artifact holds tell about its input.
-struct Told {
+pub(crate) struct Told {
     bands: Vec<String>,
     statistics: Vec<Band>,
     full_scale: f64,
@@ -46,7 +46,8 @@ impl Source {
         let size = tile.map(|tile| [tile; 2]);
         let options = onnx::ReadOptions { size, folder: path.parent(), ..onnx::ReadOptions::default() };
         let model = onnx::read(&bytes, &options).map_err(|error| about(&error))?;
-        Ok(Self::Made(Box::new(two_classes(model)?)))
+        let told = told(&model).map_err(|error| about(&error))?;
+        Ok(Self::Made { model: Box::new(two_classes(model)?), told })
     }
 
     /// Refuses options that say what the network itself says.
@@ -57,10 +58,7 @@ impl Source {
             ("--input", cli.input.is_some()),
             ("--full-scale", cli.full_scale.is_some()),
         ];
-        let known = match self {
-            Self::Found { .. } => true,
-            Self::Made(model) => told(model)?.is_some(),
-        };
+        let known = !matches!(self, Self::Made { told: None, .. });
         if let Some((flag, _)) = given.iter().find(|(_, given)| known && *given) {
             return Err(format!("{flag}: {} tells this itself", cli.network.display()).into());
         }
@@ -85,18 +83,16 @@ impl Source {
             Self::Found { artifact, .. } => {
                 Some(artifact.bands.iter().map(|band| band.name.clone()).collect())
             }
-            Self::Made(model) => match told(model) {
-                Ok(Some(told)) => Some(told.bands),
-                _ => cli.bands.clone(),
-            },
+            Self::Made { told: Some(told), .. } => Some(told.bands.clone()),
+            Self::Made { told: None, .. } => cli.bands.clone(),
         }
     }
 
     /// The count that 255 is to stand for in 8-bit scenes. Networks made elsewhere get the values themselves.
-    pub(crate) fn full_scale(&self) -> Option<f64> {
+    pub(crate) fn full_scale(&self) -> f64 {
         match self {
-            Self::Found { artifact, .. } => Some(artifact.full_scale),
-            Self::Made(model) => Some(told(model).ok().flatten().map_or(255.0, |told| told.full_scale)),
+            Self::Found { artifact, .. } => artifact.full_scale,
+            Self::Made { told, .. } => told.as_ref().map_or(255.0, |told| told.full_scale),
         }
     }
 
@@ -117,23 +113,24 @@ impl Source {
                 };
                 (deployment, profile, 1.0)
             }
-            Self::Made(model) => {
+            Self::Made { model, told: Some(told) } => {
                 let profile = profile.unwrap_or_else(NumericProfile::myriad_x_optimistic);
-                match told(&model)? {
-                    Some(told) => {
-                        let Told { statistics, .. } = told;
-                        let (network, weights) = (&model.network, &model.weights);
-                        let form = InputForm::Normalised;
-                        let deployment = Deployment::convert(network, weights, &statistics, form, &profile)?;
-                        (deployment.padding_with_mean(), profile, 1.0)
-                    }
-                    None => made_elsewhere(cli, &model, profile, dataset)?,
-                }
+                let (network, weights, form) = (&model.network, &model.weights, InputForm::Normalised);
+                let deployment = Deployment::convert(network, weights, &told.statistics, form, &profile)?;
+                (deployment.padding_with_mean(), profile, 1.0)
+            }
+            Self::Made { model, told: None } => {
+                let profile = profile.unwrap_or_else(NumericProfile::myriad_x_optimistic);
+                made_elsewhere(cli, &model, profile, dataset)?
             }
         };
         let classes = deployment.network().output_shape().channels;
         if classes != dataset.classes {
-            return Err(format!("the network tells {classes} classes apart, the data have {}", dataset.classes).into());
+            return Err(format!(
+                "the network tells {classes} classes apart, the data have {}",
+                dataset.classes
+            )
+            .into());
         }
         Ok(Prepared { deployment, profile: profile.name, factor })
     }
@@ -167,8 +164,11 @@ fn made_elsewhere(
     };
     #[expect(clippy::cast_possible_truncation, reason = "statistics and counts are f32")]
     let [times, factor] = [device_scale as f32, (device_scale / scale) as f32];
-    let statistics: Vec<Band> =
-        mean.iter().zip(&std).map(|(mean, std)| Band { mean: mean * times, deviation: std * times }).collect();
+    let statistics: Vec<Band> = mean
+        .iter()
+        .zip(&std)
+        .map(|(mean, std)| Band { mean: mean * times, deviation: std * times })
+        .collect();
     let deployment = if profile.keeps_f32() && form == InputForm::Normalised {
         Deployment::undeployed(network, weights, &statistics)?
     } else {
@@ -190,17 +190,14 @@ fn told(model: &onnx::Model) -> Result<Option<Told>, Box<dyn Error>> {
         Ok(numbers.map_err(|_| format!("metadata 'boresight.{key}' is no list of numbers: '{text}'"))?)
     };
     let bands: Vec<String> = get("bands")?.split(' ').map(str::to_owned).collect();
-    let full_scale = get("full_scale")?
-        .parse()
-        .map_err(|_| "metadata 'boresight.full_scale' is no number".to_owned())?;
+    let full_scale =
+        get("full_scale")?.parse().map_err(|_| "metadata 'boresight.full_scale' is no number".to_owned())?;
     // A file that reads counts has the normalisation in its weights.
-    let statistics: Vec<Band> = match input.as_str() {
-        "counts" => vec![Band { mean: 0.0, deviation: 1.0 }; bands.len()],
-        _ => {
-            let deviations = numbers("deviation")?;
-            let bands = numbers("mean")?.into_iter().zip(deviations);
-            bands.map(|(mean, deviation)| Band { mean, deviation }).collect()
-        }
+    let statistics: Vec<Band> = if input == "counts" {
+        vec![Band { mean: 0.0, deviation: 1.0 }; bands.len()]
+    } else {
+        let bands = numbers("mean")?.into_iter().zip(numbers("deviation")?);
+        bands.map(|(mean, deviation)| Band { mean, deviation }).collect()
     };
     Ok(Some(Told { bands, statistics, full_scale }))
 }
@@ -232,7 +229,6 @@ fn two_classes(model: onnx::Model) -> Result<onnx::Model, Box<dyn Error>> {
     let probability = matches!(network.node(network.output()).op, Op::Sigmoid);
     let threshold = if probability { 0.5 } else { 0.0 };
     if let Some(slot) = widened.layout().find("boresight.threshold.shift") {
-        debug_assert!(slot.role == Role::Shift, "the slot's name tells its role");
         weights.values_mut()[slot.range.start] = threshold;
     }
     Ok(onnx::Model { network: widened, weights, ..model })

@@ -55,9 +55,16 @@ pub fn tolerance(deployment: &Deployment, counts: &[f32], stores_f16: bool) -> V
         }
         maps.push(map);
     }
-    #[expect(clippy::cast_possible_truncation, reason = "a tolerance needs no digits")]
-    let tolerances = maps[network.output().index()].variances.iter();
-    tolerances.map(|variance| (DEVIATIONS * variance.sqrt()) as f32).collect()
+    maps[network.output().index()]
+        .variances
+        .iter()
+        .map(|variance| narrow(DEVIATIONS * variance.sqrt()))
+        .collect()
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "a tolerance needs no digits")]
+const fn narrow(value: f64) -> f32 {
+    value as f32
 }
 
 /// Variance of the roundings of a value by two executions: each error lies evenly within half a step.
@@ -310,7 +317,8 @@ fn pool(window: Window, x: &Map, shape: Shape, kind: Pool) -> Map {
     Map::from_fn(shape, |at| {
         let (row, column) = (at % shape.plane() / shape.width, at % shape.width);
         let taps = (0..rows * columns).map(|tap| {
-            let (y, x_at) = (row * window.stride[0] + tap / columns, column * window.stride[1] + tap % columns);
+            let (y, x_at) =
+                (row * window.stride[0] + tap / columns, column * window.stride[1] + tap % columns);
             x.at(channel(shape, at), y, x_at)
         });
         match kind {
