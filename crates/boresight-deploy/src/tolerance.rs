@@ -136,6 +136,16 @@ impl Map {
         })
     }
 
+    /// Values kept within bounds. An error counts where it may carry a value to within them.
+    fn clamp(&self, low: f64, high: f64) -> Self {
+        Self::from_fn(self.shape, |at| {
+            let (x, variance) = (self.values[at], self.variances[at]);
+            let reach = DEVIATIONS * variance.sqrt();
+            let moves = x + reach > low && x - reach < high;
+            (x.clamp(low, high), if moves { variance } else { 0.0 })
+        })
+    }
+
     /// Value and variance at a row and a column.
     fn at(&self, channel: usize, row: usize, column: usize) -> (f64, f64) {
         let at = (channel * self.shape.height + row) * self.shape.width + column;
@@ -152,12 +162,9 @@ fn propagate(node: &Node, inputs: &[&Map], constants: &Constants<'_>) -> Map {
             let (scale, shift) = (constants.get(Role::Scale), constants.get(Role::Shift));
             affine(x, |channel| (scale[channel].into(), shift[channel].into()))
         }
-        Op::Relu => x.map(|x| x.max(0.0), step_from(0.0), 0.0),
-        Op::Relu6 => x.map(|x| x.clamp(0.0, 6.0), |x| f64::from(u8::from(x > 0.0 && x < 6.0)), 0.0),
-        Op::Clip { low, high } => {
-            let (low, high) = (f64::from(low), f64::from(high));
-            x.map(|x| x.clamp(low, high), |_| 1.0, 0.0)
-        }
+        Op::Relu => x.clamp(0.0, f64::INFINITY),
+        Op::Relu6 => x.clamp(0.0, 6.0),
+        Op::Clip { low, high } => x.clamp(low.into(), high.into()),
         Op::LeakyRelu { slope } => {
             let slope = f64::from(slope);
             x.map(|x| if x < 0.0 { x * slope } else { x }, |_| slope.abs().max(1.0), UNIT_F32)
@@ -198,11 +205,6 @@ fn propagate(node: &Node, inputs: &[&Map], constants: &Constants<'_>) -> Map {
         // Dropout is for training; whatever comes later moves values until it is told here.
         _ => x.clone(),
     }
-}
-
-/// The slope of a function that is flat below `edge`; an error may carry a value over the edge, so it counts there.
-fn step_from(edge: f64) -> impl Fn(f64) -> f64 {
-    move |x| f64::from(u8::from(x > edge))
 }
 
 fn sigmoid(x: f64) -> f64 {
