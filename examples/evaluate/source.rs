@@ -3,7 +3,7 @@
 use crate::{Cli, Input};
 use boresight::data::Dataset;
 use boresight::deploy::{Band, Deployment, onnx};
-use boresight::eval::Artifact;
+use boresight::eval::{Artifact, Intake};
 use boresight::ir::{Builder, InputForm, NodeId, Op, Weights};
 use boresight::numerics::NumericProfile;
 use std::error::Error;
@@ -12,7 +12,7 @@ use std::path::Path;
 /// A network that was found by a search, or made elsewhere.
 pub(crate) enum Source {
     Found { artifact: Box<Artifact>, weights: Weights },
-    Made { model: Box<onnx::Model>, told: Option<Told> },
+    Made { model: Box<onnx::Model>, told: Option<Intake> },
 }
 
 /// A network that is ready for a device.
@@ -22,13 +22,6 @@ pub(crate) struct Prepared {
     pub(crate) profile: String,
     /// What the counts of the data are multiplied by.
     pub(crate) factor: f32,
-}
-
-/// What the metadata of an ONNX file that an artifact holds tell about its input.
-pub(crate) struct Told {
-    bands: Vec<String>,
-    statistics: Vec<Band>,
-    full_scale: f64,
 }
 
 impl Source {
@@ -46,7 +39,7 @@ impl Source {
         let size = tile.map(|tile| [tile; 2]);
         let options = onnx::ReadOptions { size, folder: path.parent(), ..onnx::ReadOptions::default() };
         let model = onnx::read(&bytes, &options).map_err(|error| about(&error))?;
-        let told = told(&model).map_err(|error| about(&error))?;
+        let told = Intake::from_metadata(&model.metadata).map_err(|error| about(&error))?;
         Ok(Self::Made { model: Box::new(two_classes(model)?), told })
     }
 
@@ -115,9 +108,7 @@ impl Source {
             }
             Self::Made { model, told: Some(told) } => {
                 let profile = profile.unwrap_or_else(NumericProfile::myriad_x_optimistic);
-                let (network, weights, form) = (&model.network, &model.weights, InputForm::Normalised);
-                let deployment = Deployment::convert(network, weights, &told.statistics, form, &profile)?;
-                (deployment.padding_with_mean(), profile, 1.0)
+                (told.deploy(&model.network, &model.weights, &profile)?, profile, 1.0)
             }
             Self::Made { model, told: None } => {
                 let profile = profile.unwrap_or_else(NumericProfile::myriad_x_optimistic);
@@ -175,31 +166,6 @@ fn made_elsewhere(
         Deployment::convert(network, weights, &statistics, form, &profile)?
     };
     Ok((deployment.padding_with_mean(), profile, factor))
-}
-
-/// What the file says of its input, if Boresight wrote it.
-fn told(model: &onnx::Model) -> Result<Option<Told>, Box<dyn Error>> {
-    let Some(input) = model.metadata.get("boresight.input") else { return Ok(None) };
-    let get = |key: &str| {
-        let key = format!("boresight.{key}");
-        model.metadata.get(&key).ok_or_else(|| format!("the file has no metadata '{key}'"))
-    };
-    let numbers = |key: &str| -> Result<Vec<f32>, Box<dyn Error>> {
-        let text = get(key)?;
-        let numbers = text.split(' ').map(str::parse).collect::<Result<_, _>>();
-        Ok(numbers.map_err(|_| format!("metadata 'boresight.{key}' is no list of numbers: '{text}'"))?)
-    };
-    let bands: Vec<String> = get("bands")?.split(' ').map(str::to_owned).collect();
-    let full_scale =
-        get("full_scale")?.parse().map_err(|_| "metadata 'boresight.full_scale' is no number".to_owned())?;
-    // A file that reads counts has the normalisation in its weights.
-    let statistics: Vec<Band> = if input == "counts" {
-        vec![Band { mean: 0.0, deviation: 1.0 }; bands.len()]
-    } else {
-        let bands = numbers("mean")?.into_iter().zip(numbers("deviation")?);
-        bands.map(|(mean, deviation)| Band { mean, deviation }).collect()
-    };
-    Ok(Some(Told { bands, statistics, full_scale }))
 }
 
 /// The same model; where it makes one map, the logit or probability of class 1, with two: the class of the larger one

@@ -17,7 +17,7 @@ pub enum Error {
     Deploy(#[from] boresight_deploy::Error),
     /// The network cannot be written as an ONNX file.
     #[error(transparent)]
-    Onnx(#[from] boresight_deploy::onnx::Error),
+    Onnx(Box<boresight_deploy::onnx::Error>),
     /// The network is not valid.
     #[error(transparent)]
     Network(#[from] boresight_ir::Error),
@@ -61,6 +61,14 @@ pub enum Error {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// What an ONNX file tells of its input is incomplete or broken.
+    #[error("metadata '{key}' of the file: {rule}")]
+    Metadata {
+        /// The entry.
+        key: String,
+        /// What is wrong with it.
+        rule: String,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -97,4 +105,10 @@ pub enum Error {
         /// What was seen.
         reason: String,
     },
+}
+
+impl From<boresight_deploy::onnx::Error> for Error {
+    fn from(error: boresight_deploy::onnx::Error) -> Self {
+        Self::Onnx(Box::new(error))
+    }
 }

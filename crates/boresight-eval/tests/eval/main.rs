@@ -5,6 +5,7 @@ mod artifact;
 #[cfg(unix)]
 mod command;
 mod evaluator;
+mod intake;
 mod scoring;
 
 use boresight_core::{Context, Evaluator, Outcome, Seed, TrainEvent, TrialId};
