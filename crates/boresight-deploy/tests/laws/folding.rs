@@ -30,7 +30,7 @@ fn roundings(network: &Network) -> usize {
 }
 
 /// How far two computations of each logit may lie apart; `counts` are of one image.
-fn tolerances(network: &Network, weights: &Weights, bands: &[Band], counts: &[f32]) -> Vec<f32> {
+pub(crate) fn tolerances(network: &Network, weights: &Weights, bands: &[Band], counts: &[f32]) -> Vec<f32> {
     let mut majorant = weights.clone();
     for slot in network.layout().slots() {
         for value in &mut majorant.values_mut()[slot.range.clone()] {
@@ -57,7 +57,7 @@ fn largest(values: &[f32]) -> f32 {
 }
 
 /// A residual block that is normalised in three places, two of them behind convolutions.
-fn residual() -> Network {
+pub(crate) fn residual() -> Network {
     let norm = Op::BatchNorm { epsilon: 1e-2 };
     let mut graph = Graph::new(3, 9, 8);
     let stem = graph.add(Op::Conv2d(Conv2d::same(6, 3).without_bias()), &[graph.input()]);

@@ -3,7 +3,7 @@
 use super::call::Call;
 use super::constant::shown;
 use super::reader::{Map, Reader, Value};
-use super::shape;
+use super::shape::{self, Part};
 use crate::onnx::Error;
 use boresight_ir::Op;
 
@@ -73,13 +73,13 @@ impl<'a> Reader<'a> {
         for (at, input) in inputs.iter_mut().enumerate() {
             *input = self.constant(call, at + 1, "a range")?;
         }
-        let ranges = shape::ranges(call, &map.dims, inputs.each_ref().map(Option::as_ref))?;
-        let is_whole = |axis: usize| ranges[axis] == (0..map.dims[axis]);
-        if [0, 2, 3].into_iter().any(|axis| !is_whole(axis)) {
-            let found = format!("{ranges:?} of {}", shown(&map.dims));
+        let parts = shape::parts(call, &map.dims, inputs.each_ref().map(Option::as_ref))?;
+        let is_whole = |axis: usize| parts[axis] == Part { start: 0, len: map.dims[axis], step: 1 };
+        if [0, 2, 3].into_iter().any(|axis| !is_whole(axis)) || parts[1].step != 1 {
+            let found = format!("{parts:?} of {}", shown(&map.dims));
             return Err(call.operand_error("the ranges", found, "a range of channels"));
         }
-        let op = Op::Slice { start: ranges[1].start, channels: ranges[1].len() };
+        let op = Op::Slice { start: parts[1].start, channels: parts[1].len };
         let entry = self.add(call, op, vec![source], Vec::new())?;
         self.set_image(call, entry);
         Ok(())

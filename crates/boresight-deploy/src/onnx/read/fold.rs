@@ -218,17 +218,14 @@ fn interleaved<T: Copy>(parts: &[&[T]], outer: usize) -> Vec<T> {
     (0..outer).flat_map(blocks).collect()
 }
 
-/// Slices with step 1, which are all that sizes and weights need.
 fn slice(operands: &Operands<'_>, budget: &mut Budget) -> Result<Constant, Error> {
     let source = operands.get(0)?;
-    let ranges = super::shape::ranges(
-        operands.call,
-        &source.dims,
-        [operands.find(1), operands.find(2), operands.find(3), operands.find(4)],
-    )?;
-    let dims: Vec<usize> = ranges.iter().map(ExactSizeIterator::len).collect();
+    let inputs = [1, 2, 3, 4].map(|at| operands.find(at));
+    let parts = super::shape::parts(operands.call, &source.dims, inputs)?;
+    let dims: Vec<usize> = parts.iter().map(|part| part.len).collect();
     let strides = strides(&source.dims);
-    let start: usize = ranges.iter().zip(&strides).map(|(range, stride)| range.start * stride).sum();
+    let start = parts.iter().zip(&strides).map(|(part, stride)| part.start * stride.unsigned_abs()).sum();
+    let strides = parts.iter().zip(&strides).map(|(part, stride)| part.step * stride).collect();
     operands.collected(source, dims.clone(), budget, || walk(dims, strides, start))
 }
 
@@ -241,17 +238,17 @@ fn transpose(operands: &Operands<'_>, budget: &mut Budget) -> Result<Constant, E
     operands.collected(source, dims.clone(), budget, || walk(dims, strides, 0))
 }
 
-/// Distance of neighbours along each axis.
-fn strides(dims: &[usize]) -> Vec<usize> {
+/// Distance of neighbours along each axis; products of sizes stay far below the limit.
+fn strides(dims: &[usize]) -> Vec<isize> {
     let mut strides = vec![1; dims.len()];
     for axis in (1..dims.len()).rev() {
-        strides[axis - 1] = strides[axis] * dims[axis];
+        strides[axis - 1] = strides[axis] * dims[axis].cast_signed();
     }
     strides
 }
 
 /// Places of all values of a tensor of `dims` in row-major order, neighbours being `strides` apart.
-fn walk(dims: Vec<usize>, strides: Vec<usize>, start: usize) -> impl Iterator<Item = usize> {
+fn walk(dims: Vec<usize>, strides: Vec<isize>, start: usize) -> impl Iterator<Item = usize> {
     let count = if dims.contains(&0) { 0 } else { dims.iter().product() };
     let mut index = vec![0; dims.len()];
     let mut place = start;
@@ -259,11 +256,12 @@ fn walk(dims: Vec<usize>, strides: Vec<usize>, start: usize) -> impl Iterator<It
         let found = place;
         for axis in (0..dims.len()).rev() {
             index[axis] += 1;
-            place += strides[axis];
+            place = place.wrapping_add_signed(strides[axis]);
             if index[axis] < dims[axis] {
                 break;
             }
-            place -= strides[axis] * dims[axis];
+            // Back to the first place of the axis; on the way the place may lie outside.
+            place = place.wrapping_add_signed(-strides[axis] * dims[axis].cast_signed());
             index[axis] = 0;
         }
         found

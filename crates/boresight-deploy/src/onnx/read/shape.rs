@@ -4,7 +4,6 @@ use super::call::Call;
 use super::constant::{Constant, count, shown};
 use crate::onnx::Error;
 use std::collections::BTreeSet;
-use std::ops::Range;
 
 /// Dimensions that a tensor may have.
 const RANK_LIMIT: usize = 8;
@@ -90,43 +89,54 @@ pub(super) fn order(call: Call<'_>, rank: usize) -> Result<Vec<usize>, Error> {
     places.filter(is_order).ok_or_else(|| call.attribute_error("perm", found(), "every axis once"))
 }
 
+/// What a slice keeps of one axis.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part {
+    pub(super) start: usize,
+    pub(super) len: usize,
+    /// Distance of neighbours, below 0 where the order is turned round.
+    pub(super) step: isize,
+}
+
 /// What `Slice` keeps of each axis, from its attributes or from `[starts, ends, axes, steps]`.
-pub(super) fn ranges(
+pub(super) fn parts(
     call: Call<'_>,
     dims: &[usize],
     inputs: [Option<&Constant>; 4],
-) -> Result<Vec<Range<usize>>, Error> {
+) -> Result<Vec<Part>, Error> {
     let list = |at: usize, name: &str| -> Result<Option<Vec<i64>>, Error> {
         let Some(input) = inputs[at] else { return Ok(call.ints(name)?.map(<[i64]>::to_vec)) };
         let integers = input.as_integers().map(<[i64]>::to_vec);
         integers.map(Some).ok_or_else(|| call.operand_error("a range", input.to_string(), "integers"))
     };
     let [starts, ends] = [list(0, "starts")?, list(1, "ends")?].map(Option::unwrap_or_default);
-    let steps = list(3, "steps")?;
     let in_order = || (0..i64::try_from(starts.len()).unwrap_or(0)).collect();
     let axes = list(2, "axes")?.unwrap_or_else(in_order);
-    let wrong = |found: String| call.operand_error("the ranges", found, "one for each axis, with step 1");
-    let lengths = [starts.len(), ends.len(), axes.len()];
-    if lengths != [starts.len(); 3] || starts.is_empty() {
-        return Err(wrong(format!("{lengths:?} long")));
+    let steps = list(3, "steps")?.unwrap_or_else(|| vec![1; starts.len()]);
+    let lengths = [starts.len(), ends.len(), axes.len(), steps.len()];
+    if lengths != [starts.len(); 4] || starts.is_empty() || steps.contains(&0) {
+        let found = format!("{lengths:?} long");
+        return Err(call.operand_error("the ranges", found, "one for each axis, with steps other than 0"));
     }
-    if let Some(steps) =
-        steps.filter(|steps| steps.len() != starts.len() || steps.iter().any(|&step| step != 1))
-    {
-        return Err(wrong(format!("of steps {}", shown(&steps[..steps.len().min(8)]))));
-    }
-    let mut ranges: Vec<Range<usize>> = dims.iter().map(|&size| 0..size).collect();
-    for ((&start, &end), &axis) in starts.iter().zip(&ends).zip(&axes) {
+    let mut parts: Vec<Part> = dims.iter().map(|&len| Part { start: 0, len, step: 1 }).collect();
+    for (at, &axis) in axes.iter().enumerate() {
         let axis = call.axis(axis, dims.len())?;
-        let start = clamped(start, dims[axis]);
-        ranges[axis] = start..clamped(end, dims[axis]).max(start);
+        parts[axis] = part(starts[at], ends[at], steps[at], dims[axis]);
     }
-    Ok(ranges)
+    Ok(parts)
 }
 
-/// A place that counts from the end where it is negative, cut to `0..=size`.
-fn clamped(place: i64, size: usize) -> usize {
-    let end = i64::try_from(size).unwrap_or(i64::MAX);
-    let place = if place < 0 { place.saturating_add(end) } else { place };
-    usize::try_from(place.clamp(0, end)).unwrap_or(0)
+/// The part of an axis of `size` from `start` to before `end`; both count from the end where they are negative.
+fn part(start: i64, end: i64, step: i64, size: usize) -> Part {
+    let size = i64::try_from(size).unwrap_or(i64::MAX);
+    let place = |place: i64| if place < 0 { place.saturating_add(size) } else { place };
+    // Backwards, the end may lie before the first place.
+    let (least, most) = if step > 0 { (0, size) } else { (-1, size - 1) };
+    let (start, end) = (place(start).clamp(least, most), place(end).clamp(least, most));
+    let way = if step > 0 { end - start } else { start - end };
+    let len = way.max(0).cast_unsigned().div_ceil(step.unsigned_abs());
+    let len = usize::try_from(len).unwrap_or(0);
+    // A step that is never taken may be of any size.
+    let step = if len > 1 { isize::try_from(step).unwrap_or(1) } else { 1 };
+    Part { start: usize::try_from(start).unwrap_or(0), len, step }
 }

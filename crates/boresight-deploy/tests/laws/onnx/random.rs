@@ -3,9 +3,10 @@
 use boresight_core::{Seed, Stream};
 use boresight_ir::{Builder, Conv2d, Filling, Network, NodeId, Op, Resize, Shape, Window};
 
-/// A random network; every operator may occur, most of them in forms that no search space has. One that `is_finite` pads
-/// with the lowest number only for a maximum.
-pub(super) fn network(seed: Seed, is_finite: bool) -> Network {
+/// A random network; every operator may occur, most of them in forms that no search space has. One that
+/// `is_portable` computes the same numbers in every runtime: it pads with the lowest number for a maximum alone, and no
+/// pixel of a nearest resizing lies exactly on the step to the next one but where scales are whole.
+pub(super) fn network(seed: Seed, is_portable: bool) -> Network {
     let mut stream = seed.derive("network", 0).stream();
     let input = Shape::new(1 + stream.below(4), 2 + stream.below(12), 2 + stream.below(12));
     let mut builder = Builder::new(input).unwrap();
@@ -13,7 +14,7 @@ pub(super) fn network(seed: Seed, is_finite: bool) -> Network {
     let mut is_read = vec![false];
     for _ in 0..4 + stream.below(24) {
         let first = nodes[stream.below(nodes.len())];
-        let op = operator(&mut stream, builder.shape(first));
+        let op = operator(&mut stream, builder.shape(first), is_portable);
         let others = match op {
             Op::Add | Op::Mul | Op::ChannelScale => 1,
             Op::Concat => stream.below(3),
@@ -39,7 +40,7 @@ pub(super) fn network(seed: Seed, is_finite: bool) -> Network {
             is_read.push(false);
             let shape = builder.shape(node);
             let is_lowest = matches!(op, Op::Pad { filling: Filling::Lowest, .. });
-            if is_lowest && is_finite {
+            if is_lowest && is_portable {
                 let window = Window {
                     kernel: [3, 3].map(|size: usize| size.min(shape.height.min(shape.width))),
                     stride: [2, 1],
@@ -71,7 +72,7 @@ fn fits(op: &Op, first: Shape, second: Shape) -> bool {
     }
 }
 
-fn operator(stream: &mut Stream, shape: Shape) -> Op {
+fn operator(stream: &mut Stream, shape: Shape, is_portable: bool) -> Op {
     match stream.below(27) {
         0..=2 => Op::Conv2d(convolution(stream, shape)),
         3 => Op::Conv2d(Conv2d::same(shape.channels, 3).depthwise()),
@@ -89,14 +90,7 @@ fn operator(stream: &mut Stream, shape: Shape) -> Op {
         13 => Op::MaxPool(window(stream, shape)),
         14 => Op::AvgPool(window(stream, shape)),
         15 => Op::GlobalAvgPool,
-        16 | 17 => Op::Upsample {
-            resize: if stream.chance(0.5) { Resize::Nearest } else { Resize::Bilinear },
-            size: if stream.chance(0.3) {
-                [shape.height * (1 + stream.below(3)), shape.width * 2]
-            } else {
-                [1 + stream.below(20), 1 + stream.below(20)]
-            },
-        },
+        16 | 17 => upsample(stream, shape, is_portable),
         18 => Op::Concat,
         19 => Op::Add,
         20 => Op::Mul,
@@ -133,4 +127,15 @@ fn convolution(stream: &mut Stream, shape: Shape) -> Conv2d {
         groups,
         bias: stream.chance(0.5),
     }
+}
+
+fn upsample(stream: &mut Stream, shape: Shape, is_portable: bool) -> Op {
+    let resize = if stream.chance(0.5) { Resize::Nearest } else { Resize::Bilinear };
+    let mut size = |from: usize| {
+        let to = 1 + stream.below(20);
+        let is_stepless = (1..to).all(|at| !(at * from).is_multiple_of(to));
+        let is_free = is_stepless || resize == Resize::Bilinear || !is_portable;
+        if is_free && stream.chance(0.7) { to } else { from * (1 + stream.below(3)) }
+    };
+    Op::Upsample { resize, size: [size(shape.height), size(shape.width)] }
 }
