@@ -153,7 +153,9 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     }
     let exchange = exchange(cli)?;
     let mut runner = Scaled::new(load(cli, &exchange, &prepared.deployment)?, prepared.factor);
-    let report = score(cli, &mut runner, &dataset, &prepared.profile, side)?;
+    // A device has numerics of its own.
+    let profile = cli.runner.as_ref().map_or(prepared.profile, |command| format!("device: {command}"));
+    let report = score(cli, &mut runner, &dataset, &profile, side)?;
     exchange.remove()?;
     if cli.json {
         println!("{}", serde_json::to_string(&report)?);
