@@ -7,7 +7,7 @@ use boresight::deploy::onnx::{Form, Model, ReadOptions, read};
 use boresight::deploy::{Deployment, LayerRange, layer_ranges};
 use boresight::eval::{Device, Intake, Score, Simulated, confusion};
 use boresight::ir::InputForm;
-use boresight::numerics::{ConstantRule, NumericProfile};
+use boresight::numerics::NumericProfile;
 use std::error::Error;
 
 /// Tiles on which ranges are observed.
@@ -49,12 +49,11 @@ pub(crate) fn verify(found: &Found, staging: &Staging) -> Result<Verified, Box<d
     let mut rows = Vec::new();
     for form in FORMS {
         let model = model(staging, form)?;
-        // An FP16 file's constants are converted already.
-        let converted = NumericProfile { constants: ConstantRule::IeeeF16, ..own.clone() };
-        let profiles = match form {
-            Form::Fp16 => vec![converted],
+        let profiles = if model.is_fp16 {
+            vec![own.preconverted()]
+        } else {
             // A tool chain takes constants that are cast to FP32 for those of an FP32 file.
-            _ => vec![own.clone(), NumericProfile::f32(), NumericProfile::ieee_f16()],
+            vec![own.clone(), NumericProfile::f32(), NumericProfile::ieee_f16()]
         };
         for profile in profiles {
             rows.push(row(found, form, &model, &profile)?);

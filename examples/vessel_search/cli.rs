@@ -193,9 +193,34 @@ pub(crate) struct Configuration {
     #[arg(long, default_value = "myriad-x", value_name = "NAME", help_heading = "Device")]
     pub(crate) device: String,
 
-    /// What the device does to numbers: myriad-x-optimistic, ieee-f16 or f32.
-    #[arg(long, default_value = "myriad-x-optimistic", value_name = "NAME", help_heading = "Device")]
+    /// What the device does to numbers: myriad-x-optimistic, myriad-x-pessimistic, ieee-f16,
+    /// bfloat16, int8, f32, or a TOML file of yours.
+    #[arg(
+        long,
+        default_value = "myriad-x-optimistic",
+        value_name = "NAME|FILE",
+        help_heading = "Device",
+        verbatim_doc_comment
+    )]
     pub(crate) profile: String,
+
+    /// When networks are fine-tuned under the numerics of the device: each candidate in the search
+    /// (its score is that of the aligned network), only the winner, or none.
+    #[arg(long, value_enum, default_value_t, help_heading = "Training", verbatim_doc_comment)]
+    #[serde(default, skip_serializing_if = "Align::is_search")]
+    pub(crate) align: Align,
+
+    /// Epochs of FP16-aware fine-tuning for the winner, once it is found. Default: those of
+    /// --finetune-epochs with --align final, else 0.
+    #[arg(
+        long,
+        value_parser = at_least::<0>,
+        value_name = "N",
+        help_heading = "Training",
+        verbatim_doc_comment
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) final_align_epochs: Option<usize>,
 
     /// What the deployed network reads: raw sensor counts, with the normalisation folded into
     /// its first layer, or tiles that were normalised before.
@@ -220,6 +245,27 @@ pub(crate) enum StrategyName {
     Ga,
     /// Random search with the same number of trials.
     Random,
+}
+
+/// When networks are fine-tuned under the numerics of the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Align {
+    /// Every candidate.
+    #[default]
+    Search,
+    /// The winner alone.
+    Final,
+    /// None.
+    Never,
+}
+
+impl Align {
+    /// Runs of earlier versions knew nothing else, and their files say nothing of it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    const fn is_search(&self) -> bool {
+        matches!(self, Self::Search)
+    }
 }
 
 /// What the deployed network reads.

@@ -5,6 +5,7 @@
 
 mod cli;
 mod outcome;
+mod profile;
 mod refusal;
 mod run;
 mod scenes;

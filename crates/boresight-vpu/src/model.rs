@@ -4,6 +4,7 @@ use crate::lower::{Stage, Unit, Work, check, lower};
 use crate::{Device, Error};
 use boresight_core::{Cost, CostModel, Joules, Seconds, StageCost};
 use boresight_ir::Network;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Predicts what a network costs on one device.
 ///
@@ -75,6 +76,38 @@ impl Vpu {
     pub fn explain(&self, network: &Network) -> Result<Vec<StageRow>, Error> {
         let stages = lower(network, &self.device)?;
         Ok(stages.into_iter().map(|stage| self.row(stage)).collect())
+    }
+
+    /// Most input channels of a part, for each convolution that is cut over them, by the name of its node.
+    ///
+    /// # Errors
+    /// As [`Vpu::supports`].
+    pub fn channel_parts(&self, network: &Network) -> Result<BTreeMap<String, usize>, Error> {
+        let stages = lower(network, &self.device)?;
+        let channels = |name: &str| {
+            let (_, node) = network.iter().find(|(_, node)| node.name == name)?;
+            Some(network.node(*node.inputs.first()?).shape.channels)
+        };
+        let parts = stages.into_iter().filter_map(|stage| {
+            let parts = stage.tiling?.grid[2];
+            let channels = channels(&stage.name).filter(|_| parts > 1)?;
+            Some((stage.name, channels.div_ceil(parts)))
+        });
+        Ok(parts.collect())
+    }
+
+    /// Convolutions that run on the SHAVEs, whose constants the compiler does not scale, by the names of their nodes.
+    ///
+    /// # Errors
+    /// As [`Vpu::supports`].
+    pub fn convolutions_on_shaves(&self, network: &Network) -> Result<BTreeSet<String>, Error> {
+        let stages = lower(network, &self.device)?;
+        let convolution = |name: &String| {
+            let mut nodes = network.nodes().iter();
+            nodes.any(|node| node.name == *name && matches!(node.op, boresight_ir::Op::Conv2d(_)))
+        };
+        let names = stages.into_iter().filter(|stage| stage.unit == Unit::Shave).map(|stage| stage.name);
+        Ok(names.filter(convolution).collect())
     }
 
     /// Cycles of the NCE in all convolutions, as the compiler's own dump gives them.

@@ -1,0 +1,196 @@
+//! Powers of two that move layers into the range of a format without changing what a network computes.
+
+use crate::Projection;
+use boresight_ir::{Network, Node, NodeId, Op, Role};
+use std::ops::Range;
+
+/// Largest exponent of a layer's results: 64 times larger, or smaller, than they were.
+const MOST: i32 = 6;
+/// Rounds over all layers; the first settles nearly everything.
+const ROUNDS: usize = 3;
+
+/// The powers of two by which the constants of each layer are multiplied, so that a conversion loses least of them.
+///
+/// A layer whose results are `2^a` times what they were makes `2^a` times larger ones of its constants; those that read them
+/// divide. That changes nothing but roundings where everything between is homogeneous: a `ReLU`, poolings, sums and
+/// concatenations of layers of one power. Input and output keep their scale, and so does what meets a GELU, a sigmoid, a
+/// clip or a product.
+///
+/// Layers get the power that leaves least noise beside their constants and those of their readers; one that changes
+/// nothing is not taken.
+pub fn power_scales(network: &Network, projection: &Projection, master: &[f32]) -> Vec<(Range<usize>, f32)> {
+    let mut constants = vec![0.0; master.len()];
+    projection.fold_into(master, &mut constants);
+    let mut search = Search::new(network, projection, &constants);
+    for _ in 0..ROUNDS {
+        search.round();
+    }
+    search.powers()
+}
+
+/// A layer with constants: the classes of what it reads and makes, and its slots.
+struct Layer {
+    reads: usize,
+    makes: usize,
+    /// Multiplied by what is made, divided by what is read.
+    factors: Range<usize>,
+    /// Multiplied by what is made.
+    addends: Range<usize>,
+}
+
+struct Search<'run> {
+    projection: &'run Projection,
+    constants: &'run [f32],
+    layers: Vec<Layer>,
+    /// The exponent of each class of tensors.
+    exponents: Vec<i32>,
+    free: Vec<usize>,
+}
+
+impl<'run> Search<'run> {
+    fn new(network: &Network, projection: &'run Projection, constants: &'run [f32]) -> Self {
+        let classes = Classes::of(network);
+        let layers = network.iter().skip(1).filter_map(|(id, node)| {
+            let [factors, addends] = match node.op {
+                Op::Conv2d(_) => [Role::Weight, Role::Bias],
+                Op::ScaleShift => [Role::Scale, Role::Shift],
+                _ => return None,
+            }
+            .map(|role| network.layout().range(id, role).unwrap_or(0..0));
+            let class = |id: NodeId| classes.root(id.index());
+            Some(Layer { reads: class(node.inputs[0]), makes: class(id), factors, addends })
+        });
+        let layers: Vec<Layer> = layers.collect();
+        let free = (0..network.nodes().len()).filter(|&at| classes.root(at) == at && !classes.fixed[at]);
+        Self {
+            projection,
+            constants,
+            layers,
+            exponents: vec![0; network.nodes().len()],
+            free: free.collect(),
+        }
+    }
+
+    fn round(&mut self) {
+        for class in self.free.clone() {
+            let mut best = (f64::INFINITY, 0);
+            // From 0 outwards, so that the smallest of equally good ones is taken.
+            for exponent in (0..=2 * MOST).map(|at| if at % 2 == 0 { at / 2 } else { -(at + 1) / 2 }) {
+                self.exponents[class] = exponent;
+                let noise = self.noise(class);
+                if noise < best.0 {
+                    best = (noise, exponent);
+                }
+            }
+            self.exponents[class] = best.1;
+        }
+    }
+
+    /// Noise beside the constants of all layers that read or make this class.
+    fn noise(&self, class: usize) -> f64 {
+        let touched = self.layers.iter().filter(|layer| [layer.reads, layer.makes].contains(&class));
+        touched
+            .map(|layer| {
+                let [factor, addend] = self.exponents_of(layer);
+                self.lost(layer.factors.clone(), factor) + self.lost(layer.addends.clone(), addend)
+            })
+            .sum()
+    }
+
+    fn exponents_of(&self, layer: &Layer) -> [i32; 2] {
+        let makes = self.exponents[layer.makes];
+        [makes - self.exponents[layer.reads], makes]
+    }
+
+    /// Noise to signal of the constants of one tensor, once multiplied and converted.
+    fn lost(&self, range: Range<usize>, exponent: i32) -> f64 {
+        let power = 2.0_f32.powi(exponent);
+        let before: Vec<f32> = self.constants[range].iter().map(|constant| constant * power).collect();
+        let mut after = before.clone();
+        self.projection.profile().convert_constants(&mut after);
+        let (mut noise, mut signal) = (0.0, 0.0);
+        for (before, after) in before.into_iter().zip(after) {
+            let (before, error) = (f64::from(before), f64::from(after) - f64::from(before));
+            signal += before * before;
+            noise += error * error;
+        }
+        if signal > 0.0 { noise / signal } else { 0.0 }
+    }
+
+    fn powers(&self) -> Vec<(Range<usize>, f32)> {
+        let mut powers = Vec::new();
+        for layer in &self.layers {
+            let slots = [&layer.factors, &layer.addends];
+            for (range, exponent) in slots.into_iter().zip(self.exponents_of(layer)) {
+                if exponent != 0 && !range.is_empty() {
+                    powers.push((range.clone(), 2.0_f32.powi(exponent)));
+                }
+            }
+        }
+        powers
+    }
+}
+
+/// Tensors that must have one power.
+struct Classes {
+    parent: Vec<usize>,
+    /// By root: whether the power must be 1.
+    fixed: Vec<bool>,
+}
+
+impl Classes {
+    fn of(network: &Network) -> Self {
+        let count = network.nodes().len();
+        let mut classes = Self { parent: (0..count).collect(), fixed: vec![false; count] };
+        classes.fix(network.input().index());
+        classes.fix(network.output().index());
+        for (id, node) in network.iter().skip(1) {
+            classes.join(id.index(), node);
+        }
+        classes
+    }
+
+    fn join(&mut self, output: usize, node: &Node) {
+        let inputs: Vec<usize> = node.inputs.iter().map(|input| input.index()).collect();
+        match node.op {
+            // Their constants make up for every power.
+            Op::Conv2d(_) | Op::ScaleShift => {}
+            Op::Relu
+            | Op::LeakyRelu { .. }
+            | Op::MaxPool(_)
+            | Op::AvgPool(_)
+            | Op::GlobalAvgPool
+            | Op::Upsample { .. }
+            | Op::Slice { .. }
+            | Op::Pad { .. }
+            | Op::ZeroStuff { .. }
+            | Op::Dropout { .. }
+            | Op::Add
+            | Op::Concat => inputs.iter().for_each(|&input| self.unite(input, output)),
+            Op::ChannelScale => {
+                self.unite(inputs[0], output);
+                self.fix(inputs[1]);
+            }
+            _ => inputs.iter().chain([&output]).for_each(|&tensor| self.fix(tensor)),
+        }
+    }
+
+    fn root(&self, mut at: usize) -> usize {
+        while self.parent[at] != at {
+            at = self.parent[at];
+        }
+        at
+    }
+
+    fn unite(&mut self, one: usize, other: usize) {
+        let [one, other] = [self.root(one), self.root(other)];
+        let fixed = self.fixed[one] || self.fixed[other];
+        self.parent[one] = other;
+        self.fixed[other] = fixed;
+    }
+
+    fn fix(&mut self, tensor: usize) {
+        let root = self.root(tensor);
+        self.fixed[root] = true;
+    }
+}
