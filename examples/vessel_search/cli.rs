@@ -4,10 +4,8 @@
 use boresight::evolve::FitnessForm;
 use boresight::ir::InputForm;
 use boresight::space::ChannelRule;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
-use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -331,22 +329,4 @@ fn positive(text: &str) -> Result<f64, String> {
 
 fn fitness_form(text: &str) -> Result<String, String> {
     text.parse::<FitnessForm>().map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-/// `--resume` takes every setting from the run folder, so none may stand beside it but where the scenes lie now.
-pub(crate) fn check_resume(cli: &Cli, matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
-    if cli.resume.is_none() {
-        return Ok(());
-    }
-    let given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let names =
-        matches.ids().map(clap::Id::as_str).filter(|name| !["resume", "workers", "data"].contains(name));
-    match names.filter(|name| *name != "Configuration").find(given) {
-        Some(name) => {
-            let flag = name.replace('_', "-");
-            Err(format!("--resume takes its settings from the run folder, so --{flag} cannot be given")
-                .into())
-        }
-        None => Ok(()),
-    }
 }

@@ -2,7 +2,7 @@
 
 use crate::ranges::{Range, Ratio};
 use crate::{Deployment, Error, LayerRange, layer_ranges, reference};
-use boresight_ir::{NodeId, Op};
+use boresight_ir::{NodeId, Op, Role};
 use boresight_numerics::{Accumulator, Constants, NumericProfile, PoolingSum};
 use std::fmt;
 
@@ -27,7 +27,7 @@ pub enum Cause {
         flushed: usize,
         /// Of how many.
         of: usize,
-        /// The largest of all.
+        /// The largest weight.
         largest: f32,
         /// Whether the layer reads raw counts, with their normalisation folded in.
         folded: bool,
@@ -158,26 +158,29 @@ fn input(deployment: &Deployment, tiles: &[Vec<f32>]) -> Option<Finding> {
 
 /// A power of two that brings `largest` to half of what binary16 holds, or below.
 fn down(largest: f32) -> f32 {
-    2.0_f32.powi(-((2.0 * largest / LARGEST).log2().ceil().max(1.0) as i32))
+    2.0_f32.powi(-(exponent(2.0 * largest / LARGEST) + 1).max(1))
+}
+
+/// The exponent of a positive number: the largest power of two that it reaches.
+fn exponent(value: f32) -> i32 {
+    (value.to_bits() >> 23).cast_signed() - 127
 }
 
 fn cause(deployment: &Deployment, id: NodeId, row: &LayerRange, tiles: &[Vec<f32>]) -> Result<Cause, Error> {
     let (network, profile) = (deployment.network(), deployment.projection().profile());
     if let (Some(before), Some(after)) = (row.constants, row.converted) {
+        // A bias can be cut from 256 on, where it was multiplied by the largest scale.
+        let is_cut = before.largest > 128.0 && before.largest > 1.01 * after.largest;
+        if after.not_finite > 0 || is_cut {
+            return Ok(Cause::ConstantsOverflow { largest: before.largest });
+        }
         let exact = with_exact_constants(deployment, id, tiles)?;
         if exact.decibels() >= NAMED_BELOW || exact.decibels() > row.own_ratio.decibels() + 20.0 {
-            return Ok(if after.not_finite > 0 || before.largest > 1.01 * after.largest {
-                Cause::ConstantsOverflow { largest: before.largest }
-            } else {
-                let folded = deployment.projection().reads_counts()
-                    && network.node(id).inputs.contains(&network.input());
-                Cause::ConstantsFlushed {
-                    flushed: row.flushed,
-                    of: before.count,
-                    largest: before.largest,
-                    folded,
-                }
-            });
+            let folded =
+                deployment.projection().reads_counts() && network.node(id).inputs.contains(&network.input());
+            let largest = largest_factor(deployment, id);
+            let (flushed, of) = (row.flushed, before.count);
+            return Ok(Cause::ConstantsFlushed { flushed, of, largest, folded });
         }
     }
     let largest = row.exact.largest;
@@ -206,6 +209,15 @@ fn cause(deployment: &Deployment, id: NodeId, row: &LayerRange, tiles: &[Vec<f32
     })
 }
 
+/// The largest weight of a layer before it is converted.
+fn largest_factor(deployment: &Deployment, id: NodeId) -> f32 {
+    let exact = deployment.exact();
+    let layout = deployment.network().layout();
+    let ranges = [Role::Weight, Role::Scale].into_iter().filter_map(|role| layout.range(id, role));
+    let factors = ranges.flat_map(|range| exact.constants()[range].to_vec());
+    factors.fold(f32::MIN_POSITIVE, |largest, factor| largest.max(factor.abs()))
+}
+
 /// What the layer adds by itself when its constants alone are not rounded.
 fn with_exact_constants(deployment: &Deployment, id: NodeId, tiles: &[Vec<f32>]) -> Result<Ratio, Error> {
     let exact = deployment.exact();
@@ -226,7 +238,7 @@ fn remedies(deployment: &Deployment, cause: Cause) -> Vec<Remedy> {
         Cause::InputOverflow { largest } => vec![Remedy::ScaleInput { factor: down(largest) }],
         Cause::ConstantsFlushed { largest, folded, .. } => {
             // So that the largest constant is about 1.
-            let factor = 2.0_f32.powi(-(largest.log2().floor() as i32).clamp(-20, 0));
+            let factor = 2.0_f32.powi(-exponent(largest).clamp(-20, 0));
             let file = converts(profile).then_some(Remedy::Fp16File);
             let scale = if folded {
                 Remedy::ScaleInput { factor: 1.0 / factor }
@@ -243,7 +255,7 @@ fn remedies(deployment: &Deployment, cause: Cause) -> Vec<Remedy> {
             vec![Remedy::Clip, Remedy::ScaleLayer { factor: down(largest) }]
         }
         Cause::ActivationsUnderflow { largest, .. } => {
-            let factor = 2.0_f32.powi((-largest.max(f32::MIN_POSITIVE).log2().floor() as i32).clamp(1, 14));
+            let factor = 2.0_f32.powi((-exponent(largest)).clamp(1, 14));
             vec![Remedy::ScaleLayer { factor }, Remedy::FineTune]
         }
         Cause::PoolingSums { .. } => vec![Remedy::PoolInStages, Remedy::FineTune],

@@ -3,8 +3,8 @@
 use crate::scoring::{Score, confusion};
 use crate::{Device, Error, EvaluationSettings, Measure, SceneTiles, Simulated};
 use boresight_core::{
-    Context, Cost, CostModel, Evaluator, Fit, Objective, Outcome, Seed, TrainEvent, Trainer, TrialId,
-    Violation,
+    Context, Cost, CostModel, Evaluator, Fit, Objective, Observer, Outcome, Seed, TrainEvent, Trainer,
+    TrialId, Violation,
 };
 use boresight_data::{Dataset, Normalisation, Scene};
 use boresight_deploy::{Band, Deployment, Mapping, without_batch_norm};

@@ -45,14 +45,11 @@ impl MyriadScaling {
         #[expect(clippy::cast_possible_truncation, reason = "a mean of exponents of binary16")]
         let mean = if count == 0 { NO_EXPONENT } else { (sum / count) as i32 };
         let mut shift = (-mean).min(MOST - largest);
-        match self.drop {
-            Some(_) => {}
-            None => {
-                let small = shift < 4 && inputs > 1 && !input_is_scaled;
-                self.drop = Some(if small { 5 } else { 0 });
-                if shift > 10 {
-                    shift -= 8;
-                }
+        if self.drop.is_none() {
+            let small = shift < 4 && inputs > 1 && !input_is_scaled;
+            self.drop = Some(if small { 5 } else { 0 });
+            if shift > 10 {
+                shift -= 8;
             }
         }
         (shift.min(LIMIT) - self.drop.unwrap_or(0)).max(0)

@@ -109,14 +109,11 @@ impl Plan {
                         (ConvShape { input: part.operand(0), ..*shape }, &weights[border.clone()]);
                     let x = part.value(0);
                     let scratch = &mut desk.scratch;
-                    match &sums {
-                        Some(sums) => {
-                            kernels::conv2d_narrow(&shape, x, border, weight, bias, sums, output, scratch);
-                        }
-                        None => {
-                            let arithmetic = self.arithmetic;
-                            kernels::conv2d(&shape, x, border, weight, bias, arithmetic, output, scratch);
-                        }
+                    if let Some(sums) = &sums {
+                        kernels::conv2d_narrow(&shape, x, border, weight, bias, sums, output, scratch);
+                    } else {
+                        let arithmetic = self.arithmetic;
+                        kernels::conv2d(&shape, x, border, weight, bias, arithmetic, output, scratch);
                     }
                     if after.activation != Activation::Identity {
                         kernels::activate_in_place(after.activation, self.arithmetic.store(), output);

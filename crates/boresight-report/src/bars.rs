@@ -47,50 +47,51 @@ impl BarChart {
                 names.push(&bar.name);
             }
         }
-        let mut body = String::new();
+        let mut body: Vec<String> = Vec::new();
         let mut x = LEFT + BAR;
         for group in &self.groups {
             let width = BAR * group.bars.len() as f64;
             for (at, bar) in group.bars.iter().enumerate() {
                 let colour = names.iter().position(|name| *name == bar.name).unwrap_or(0);
-                body.push_str(&bar_svg(bar, x + BAR * at as f64, COLOURS[colour % COLOURS.len()]));
+                body.push(bar_svg(bar, x + BAR * at as f64, COLOURS[colour % COLOURS.len()]));
             }
             let (middle, below) = (x + width / 2.0, TOP + HEIGHT + 16.0);
-            body.push_str(&text(middle, below, "middle", &group.name));
+            body.push(text(middle, below, "middle", &group.name));
             x += width + 3.0 * BAR;
         }
         let width = x.max(LEFT + 320.0);
         for (at, name) in names.iter().enumerate() {
             let y = TOP + HEIGHT + 40.0 + 16.0 * at as f64;
             let colour = COLOURS[at % COLOURS.len()];
-            body.push_str(&format!(
+            body.push(format!(
                 "<rect x=\"{LEFT}\" y=\"{:.1}\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\n",
                 y - 9.0
             ));
-            body.push_str(&text(LEFT + 16.0, y, "start", name));
+            body.push(text(LEFT + 16.0, y, "start", name));
         }
         let height = TOP + HEIGHT + 50.0 + 16.0 * names.len() as f64;
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" font-family=\"sans-serif\" \
-             font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{}{}{}{body}</svg>\n",
+             font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{}{}{}{}</svg>\n",
             text(LEFT, 20.0, "start", &self.title),
             text(8.0, TOP - 6.0, "start", &self.axis),
-            grid(width)
+            grid(width),
+            body.concat()
         )
     }
 }
 
 /// Lines across at every tenth.
 fn grid(width: f64) -> String {
-    let mut lines = String::new();
+    let mut lines: Vec<String> = Vec::new();
     for tenth in 0..=10_u8 {
         let y = place(f64::from(tenth) / 10.0);
-        lines.push_str(&format!(
+        lines.push(format!(
             "<line x1=\"{LEFT}\" x2=\"{width:.1}\" y1=\"{y:.1}\" y2=\"{y:.1}\" stroke=\"#dddddd\"/>\n"
         ));
-        lines.push_str(&text(LEFT - 6.0, y + 4.0, "end", &format!("{:.1}", f64::from(tenth) / 10.0)));
+        lines.push(text(LEFT - 6.0, y + 4.0, "end", &format!("{:.1}", f64::from(tenth) / 10.0)));
     }
-    lines
+    lines.concat()
 }
 
 /// How far down a value stands.
@@ -100,21 +101,21 @@ fn place(value: f64) -> f64 {
 
 fn bar_svg(bar: &Bar, x: f64, colour: &str) -> String {
     let top = place(bar.value);
-    let mut svg = format!(
+    let mut svg = vec![format!(
         "<rect x=\"{x:.1}\" y=\"{top:.1}\" width=\"{:.1}\" height=\"{:.1}\" fill=\"{colour}\"><title>{} {:.4}</title></rect>\n",
         BAR - 2.0,
         TOP + HEIGHT - top,
         escaped(&bar.name),
         bar.value
-    );
+    )];
     if let Some([low, high]) = bar.interval {
         let middle = x + BAR / 2.0 - 1.0;
         let [low, high] = [place(low), place(high)];
-        svg.push_str(&format!(
+        svg.push(format!(
             "<line x1=\"{middle:.1}\" x2=\"{middle:.1}\" y1=\"{low:.1}\" y2=\"{high:.1}\" stroke=\"black\"/>\n"
         ));
     }
-    svg
+    svg.concat()
 }
 
 fn text(x: f64, y: f64, anchor: &str, words: &str) -> String {

@@ -72,6 +72,7 @@ mod tests {
         let team = Team::new(NonZeroUsize::MIN);
         let mut teacher = Teacher::new(&network, &weights, 2, &team).unwrap();
         let mut stream = Seed::new(2).stream();
+        #[expect(clippy::cast_possible_truncation, reason = "any value will do")]
         let mut draw = || stream.uniform(-2.0, 2.0) as f32;
         teacher.images.iter_mut().for_each(|value| *value = draw());
         let planes = Planes { batch: 2, channels: 3, height: 3, width: 4 };

@@ -114,8 +114,9 @@ impl SegmentationTrainer<'_> {
         self.check()?;
         let start = self.first_weights(network, context)?;
         let epochs = self.epochs(context);
-        let simulated =
-            if has_batch_norm(network) { share(self.settings.simulated_folding, epochs) } else { 0 };
+        // Where nothing is rounded there is nothing to simulate.
+        let simulates = has_batch_norm(network) && !self.profile.keeps_f32();
+        let simulated = if simulates { share(self.settings.simulated_folding, epochs) } else { 0 };
         let mut weights = start.clone();
         if simulated > 0 {
             let phase = Phase { first: 0, end: simulated, epochs };
@@ -457,18 +458,10 @@ impl<'data> Run<'data> {
             ..AdamW::default()
         };
         self.steps_done += 1;
+        let step = (self.steps_done - self.steps_before()) as u64;
         let [first, second] = &mut self.moments;
         let parameters = &mut self.weights.values_mut()[..self.gradient.len()];
-        adamw_step(
-            &self.team,
-            parameters,
-            &self.gradient,
-            first,
-            second,
-            &optimizer,
-            (self.steps_done - self.steps_before()) as u64,
-            &[],
-        );
+        adamw_step(&self.team, parameters, &self.gradient, first, second, &optimizer, step, &[]);
         self.plan.commit_statistics(&self.memory, settings.momentum, self.weights.values_mut());
         self.average();
         Ok(Ok(loss))

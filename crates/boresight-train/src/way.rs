@@ -97,3 +97,40 @@ impl ConstantPenalty {
         f64::from(self.weight) * sum / f64::from(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boresight_ir::{Builder, Conv2d, InputForm, Op, Shape};
+    use boresight_numerics::NumericProfile;
+
+    #[test]
+    fn the_gradient_of_the_penalty_agrees_with_finite_differences() {
+        let mut builder = Builder::new(Shape::new(1, 2, 2)).unwrap();
+        let conv = Conv2d { kernel: [1, 1], padding: [0; 2], ..Conv2d::same(3, 1) };
+        let conv = builder.add("conv", Op::Conv2d(conv), &[builder.input()]).unwrap();
+        let network = builder.finish(conv).unwrap();
+        let profile = NumericProfile::ieee_f16();
+        let projection = Projection::new(&network, &profile, InputForm::Normalised, &[0.0], &[1.0]).unwrap();
+        // Too small, negative and too small, sound; too large, sound, zero; and the border.
+        let master = [3e-5, -1e-5, 0.5, 60_000.0, -7.0, 0.0, 0.0];
+        let mut penalty = ConstantPenalty::new(0.5, master.len());
+        let mut gradient = [0.0; 6];
+        let cost = penalty.add(&projection, &master, &mut gradient);
+        let expected: f64 = 0.5 / 6.0
+            * ((1.0 - 3e-5 * 16_384.0_f64).powi(2)
+                + (1.0 - 1e-5 * 16_384.0_f64).powi(2)
+                + (60_000.0 / 32_752.0_f64 - 1.0).powi(2));
+        assert!((cost - expected).abs() < 1e-6, "{cost} {expected}");
+        for (at, step) in [(0, 1e-6_f32), (1, 1e-6), (2, 1e-2), (3, 10.0), (4, 1e-2), (5, 0.0)] {
+            let mut moved = |by: f32| {
+                let mut master = master;
+                master[at] += by;
+                penalty.add(&projection, &master, &mut [0.0; 6])
+            };
+            let slope = if step > 0.0 { (moved(step) - moved(-step)) / f64::from(2.0 * step) } else { 0.0 };
+            let allowed = 1e-3 * slope.abs() + 1e-9;
+            assert!((slope - f64::from(gradient[at])).abs() <= allowed, "{at}: {} {slope}", gradient[at]);
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use crate::networks::single;
 use boresight_deploy::{Band, Deployment, Range, layer_ranges};
 use boresight_ir::{Conv2d, InputForm, Op, Weights};
-use boresight_numerics::NumericProfile;
+use boresight_numerics::{NumericProfile, Scaling};
 
 #[test]
 fn a_layer_tells_what_it_holds_what_it_loses_and_what_it_makes() {
@@ -12,7 +12,8 @@ fn a_layer_tells_what_it_holds_what_it_loses_and_what_it_makes() {
     // Weights 1e-6 and 0.5, biases 0 and -40000; the smaller weight is flushed, counts are not normalised.
     let weights = Weights::from_values(&network, vec![1e-6, 0.5, 0.0, -40_000.0, 0.0]).unwrap();
     let bands = [Band { mean: 0.0, deviation: 1.0 }];
-    let profile = NumericProfile::myriad_x_optimistic();
+    // Multiplied by the plugin's scale of 2, the bias would be cut.
+    let profile = NumericProfile { scaling: Scaling::None, ..NumericProfile::myriad_x_optimistic() };
     let deployment =
         Deployment::convert(&network, &weights, &bands, InputForm::Normalised, &profile).unwrap();
     let rows = layer_ranges(&deployment, &[vec![2.0, 4.0], vec![60_000.0, 0.0]]).unwrap();
