@@ -35,7 +35,7 @@ pub(crate) fn variants(
             bands.iter().map(|band| Band { mean: band.mean * factor, deviation: band.deviation * factor });
         let deployment = convert(&scaled.collect::<Vec<_>>(), profile)?;
         variants.push(Variant { name: "scaled input", deployment, factor });
-        let (network, weights) = with_node(study.network, weights, bands)?;
+        let (network, weights) = with_node(study.network, weights, bands, Border::CountZero)?;
         let plain = vec![Band { mean: 0.0, deviation: 1.0 }; bands.len()];
         let deployment = Deployment::convert(&network, &weights, &plain, InputForm::Normalised, profile)?;
         variants.push(Variant { name: "normalisation node", deployment, factor: 1.0 });
@@ -47,19 +47,28 @@ pub(crate) fn variants(
 pub(crate) fn latencies(study: &Study<'_>, weights: &Weights) -> Result<[f64; 2], Box<dyn Error>> {
     let bands = vec![Band { mean: 1.0, deviation: 1.0 }; study.network.input_shape().channels];
     let (folded, _) = boresight::ir::fold_batch_norm(study.network, weights)?;
-    let (node, _) = with_node(study.network, weights, &bands)?;
+    let (node, _) = with_node(study.network, weights, &bands, Border::Mean)?;
     let milliseconds = |network: &Network| -> Result<f64, Box<dyn Error>> {
         Ok(1e3 * study.vpu.estimate(network)?.latency.0)
     };
     Ok([milliseconds(&folded)?, milliseconds(&node)?])
 }
 
-/// The network without batch normalisations, with a node in front that normalises counts. A convolution that padded the input
-/// has it padded before that, with count zero.
+/// What is around an image that a node normalises.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Border {
+    /// Count zero, as in training: the image is padded before the node.
+    CountZero,
+    /// What convolutions pad with themselves; it costs nothing.
+    Mean,
+}
+
+/// The network without batch normalisations, with a node in front that normalises counts.
 fn with_node(
     network: &Network,
     weights: &Weights,
     bands: &[Band],
+    border: Border,
 ) -> Result<(Network, Weights), Box<dyn Error>> {
     let (folded, weights) = boresight::ir::fold_batch_norm(network, weights)?;
     let mut builder = Builder::new(folded.input_shape())?;
@@ -71,11 +80,13 @@ fn with_node(
             let Op::Conv2d(conv) = node.op else {
                 return Err(format!("node '{}' reads the input and is no convolution", node.name).into());
             };
-            let [rows, columns] = conv.padding.map(|padding| [padding; 2]);
-            let pad = Op::Pad { rows, columns, filling: Filling::Zero };
-            let padded = builder.add(format!("pad{}", id.index()), pad, &inputs)?;
-            inputs = vec![builder.add(format!("normalise{}", id.index()), Op::ScaleShift, &[padded])?];
-            op = Op::Conv2d(Conv2d { padding: [0; 2], ..conv });
+            if border == Border::CountZero {
+                let [rows, columns] = conv.padding.map(|padding| [padding; 2]);
+                let pad = Op::Pad { rows, columns, filling: Filling::Zero };
+                inputs = vec![builder.add(format!("pad{}", id.index()), pad, &inputs)?];
+                op = Op::Conv2d(Conv2d { padding: [0; 2], ..conv });
+            }
+            inputs = vec![builder.add(format!("normalise{}", id.index()), Op::ScaleShift, &inputs)?];
         }
         place.push(builder.add(&node.name, op, &inputs)?);
     }

@@ -53,7 +53,7 @@ struct Cli {
     bands: Option<Vec<String>>,
 
     /// Code of the network, as vessel_search prints it.
-    #[arg(long, default_value = "u1;w;b;vb8r-x;mb32e4r-x;mb48e4r-x;mb64e4r-x", value_name = "CODE")]
+    #[arg(long, default_value = "u1;m;b;ca6r-x;mbe4r-x;mbe4r-x;mbe5r-x;mbe6r-x", value_name = "CODE")]
     code: String,
 
     /// Side of a tile in pixels.
@@ -236,6 +236,7 @@ fn network(cli: &Cli, dataset: &Dataset) -> Result<Network, Box<dyn Error>> {
         bands: dataset.bands.len(),
         tile: cli.tile,
         classes: dataset.classes,
+        rule: genotype.rule,
         max_parameters: usize::MAX,
         ..SpaceSettings::default()
     };

@@ -104,6 +104,7 @@ fn network(options: &Options) -> Result<Network, Box<dyn Error>> {
     let settings = SpaceSettings {
         bands: options.bands,
         tile: options.size,
+        rule: genotype.rule,
         max_parameters: usize::MAX,
         ..SpaceSettings::default()
     };
