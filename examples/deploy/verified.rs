@@ -78,7 +78,7 @@ pub(crate) fn verify(
         }
     }
     check(found, &rows[0])?;
-    let deployment = deploy(&model(staging, Form::Fp32)?, own)?;
+    let deployment = found.artifact.deploy(&found.weights)?;
     let tiles = tiles(found)?;
     let (ranges, diagnosis) = (layer_ranges(&deployment, &tiles)?, diagnose(&deployment, &tiles)?);
     Ok(Verified { rows, ranges, diagnosis, constants: deployment.network().parameter_count() })

@@ -53,7 +53,7 @@ struct Cli {
     bands: Option<Vec<String>>,
 
     /// Code of the network, as vessel_search prints it.
-    #[arg(long, default_value = "u1;m;b;ca6r-x;mbe4r-x;mbe4r-x;mbe5r-x;mbe6r-x", value_name = "CODE")]
+    #[arg(long, default_value = "u1;w;b;ca16r-x;mb24e5r-x;mb32e5r-x;mb24e6r-x", value_name = "CODE")]
     code: String,
 
     /// Side of a tile in pixels.

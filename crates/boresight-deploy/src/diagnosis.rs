@@ -11,6 +11,8 @@ use std::fmt;
 const NAMED_BELOW: f64 = 40.0;
 /// Largest magnitude of binary16.
 const LARGEST: f32 = 65_504.0;
+/// What no normalised value exceeds.
+const NORMALISED: f32 = 255.0;
 
 /// Why a layer breaks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -177,7 +179,7 @@ fn cause(deployment: &Deployment, id: NodeId, row: &LayerRange, tiles: &[Vec<f32
         let exact = with_exact_constants(deployment, id, tiles)?;
         if exact.decibels() >= NAMED_BELOW || exact.decibels() > row.own_ratio.decibels() + 20.0 {
             let folded =
-                deployment.projection().reads_counts() && network.node(id).inputs.contains(&network.input());
+                reads_counts(deployment, tiles) && network.node(id).inputs.contains(&network.input());
             let largest = largest_factor(deployment, id);
             let (flushed, of) = (row.flushed, before.count);
             return Ok(Cause::ConstantsFlushed { flushed, of, largest, folded });
@@ -207,6 +209,19 @@ fn cause(deployment: &Deployment, id: NodeId, row: &LayerRange, tiles: &[Vec<f32
         }
         None => Cause::Rounding,
     })
+}
+
+/// Whether the network reads raw counts: as it says, or by what comes in. A file that was written with the normalisation folded in
+/// says nothing of it.
+fn reads_counts(deployment: &Deployment, tiles: &[Vec<f32>]) -> bool {
+    let boresight_ir::Shape { channels, height, width } = deployment.network().input_shape();
+    let planes = boresight_kernels::Planes { batch: 1, channels, height, width };
+    let is_large = |tile: &Vec<f32>| {
+        let mut read = tile.clone();
+        deployment.projection().normalise(planes, &mut read);
+        read.iter().any(|value| *value > NORMALISED)
+    };
+    deployment.projection().reads_counts() || tiles.iter().any(is_large)
 }
 
 /// The largest weight of a layer before it is converted.
