@@ -53,55 +53,89 @@ pub(crate) struct Form {
 /// Forms by name.
 pub(crate) type Forms = BTreeMap<String, Form>;
 
-/// The FP32 weights of one seed: as trained, and trained on for as long as an alignment takes.
-pub(crate) struct Pair {
+/// The FP32 weights of one seed.
+pub(crate) struct Weighed {
     pub(crate) trained: Weights,
+    /// Trained on for as long as an alignment takes.
     pub(crate) control: Weights,
+    /// The network without batch normalisations, as alignment trains it.
+    pub(crate) folded: Network,
+    /// That network trained on as an alignment does, but in FP32: what differs is the numerics alone.
+    pub(crate) equal: Weights,
 }
 
 impl Study<'_> {
     /// The weights of a seed, trained where they are not kept.
-    pub(crate) fn pair(&self, seed: u64, dataset: &Dataset, bands: &[Band]) -> Result<Pair, Box<dyn Error>> {
-        let f32 = NumericProfile::f32();
-        let train = |name: &str, settings: TrainSettings, start: Option<&Weights>| {
-            self.kept_weights(seed, name, self.network, || {
-                let context = Context::new(Seed::new(seed).derive(name, 0));
-                let examples = self.examples(dataset)?;
-                let (mean, deviation) = statistics(bands);
-                let trainer = SegmentationTrainer {
-                    settings: &self.with_loss(&settings, dataset),
-                    examples: &examples,
-                    mean: &mean,
-                    deviation: &deviation,
-                    profile: &f32,
-                    input: InputForm::Normalised,
-                    start,
-                    threads: self.threads,
-                    validation: None,
-                };
-                let mut watcher = watcher(format!("seed {seed}, {name}"));
-                trained(trainer.train(self.network, &context, &mut watcher)?)
-            })
-        };
-        let fp32 = train("fp32", TrainSettings::fp32(self.epochs), None)?;
-        let control = train("control", TrainSettings::finetune(self.align_epochs), Some(&fp32))?;
-        Ok(Pair { trained: fp32, control })
+    pub(crate) fn weights(
+        &self,
+        seed: u64,
+        dataset: &Dataset,
+        bands: &[Band],
+    ) -> Result<Weighed, Box<dyn Error>> {
+        let fine = TrainSettings::finetune(self.align_epochs);
+        let trained = self.fp32(
+            seed,
+            "fp32",
+            self.network,
+            (dataset, bands),
+            (&TrainSettings::fp32(self.epochs), None),
+        )?;
+        let control = self.fp32(seed, "control", self.network, (dataset, bands), (&fine, Some(&trained)))?;
+        let (folded, masters) = boresight::ir::fold_batch_norm(self.network, &trained)?;
+        let equal = self.fp32(seed, "equal", &folded, (dataset, bands), (&fine, Some(&masters)))?;
+        Ok(Weighed { trained, control, folded, equal })
+    }
+
+    /// Weights of FP32 training, kept under `name`.
+    fn fp32(
+        &self,
+        seed: u64,
+        name: &str,
+        network: &Network,
+        (dataset, bands): (&Dataset, &[Band]),
+        (settings, start): (&TrainSettings, Option<&Weights>),
+    ) -> Result<Weights, Box<dyn Error>> {
+        self.kept_weights(seed, name, network, || {
+            // What follows the first training sees the same tiles in all its forms.
+            let stream = if start.is_some() { "control" } else { name };
+            let context = Context::new(Seed::new(seed).derive(stream, 0));
+            let examples = self.examples(dataset)?;
+            let (mean, deviation) = statistics(bands);
+            let trainer = SegmentationTrainer {
+                settings: &self.with_loss(settings, dataset),
+                examples: &examples,
+                mean: &mean,
+                deviation: &deviation,
+                profile: &NumericProfile::f32(),
+                input: InputForm::Normalised,
+                start,
+                threads: self.threads,
+                validation: None,
+            };
+            let mut watcher = watcher(format!("seed {seed}, {name}"));
+            trained(trainer.train(network, &context, &mut watcher)?)
+        })
     }
 
     /// Scores of what needs no training of its own.
-    pub(crate) fn base(&self, part: &Part<'_>, pair: &Pair) -> Result<Forms, Box<dyn Error>> {
+    pub(crate) fn base(&self, part: &Part<'_>, weighed: &Weighed) -> Result<Forms, Box<dyn Error>> {
         self.kept_forms(part, "base", || {
+            let Weighed { trained, control, folded, equal } = weighed;
             let mut forms = Forms::new();
-            for (name, weights) in [("FP32", &pair.trained), ("control FP32", &pair.control)] {
-                let deployment = Deployment::undeployed(self.network, weights, &part.bands)?;
-                forms.insert(name.to_owned(), self.score(part, &deployment, 1.0)?);
+            for (names, network, weights) in [
+                (["FP32", "converted"], self.network, trained),
+                (["control FP32", "control converted"], self.network, control),
+                (["equal control FP32", "equal control converted"], folded, equal),
+            ] {
+                let deployments = [
+                    Deployment::undeployed(network, weights, &part.bands)?,
+                    Deployment::convert(network, weights, &part.bands, part.input, part.profile)?,
+                ];
+                for (name, deployment) in names.into_iter().zip(deployments) {
+                    forms.insert(name.to_owned(), self.score(part, &deployment, 1.0)?);
+                }
             }
-            for (name, weights) in [("converted", &pair.trained), ("control converted", &pair.control)] {
-                let deployment =
-                    Deployment::convert(self.network, weights, &part.bands, part.input, part.profile)?;
-                forms.insert(name.to_owned(), self.score(part, &deployment, 1.0)?);
-            }
-            for variant in engineering::variants(self, part, &pair.control)? {
+            for variant in engineering::variants(part, folded, equal)? {
                 let form = self.score(part, &variant.deployment, variant.factor)?;
                 forms.insert(variant.name.to_owned(), form);
             }
@@ -113,7 +147,7 @@ impl Study<'_> {
     pub(crate) fn aligned(
         &self,
         part: &Part<'_>,
-        pair: &Pair,
+        trained_weights: &Weights,
         recipe: &str,
         settings: &TrainSettings,
     ) -> Result<Forms, Box<dyn Error>> {
@@ -128,7 +162,7 @@ impl Study<'_> {
                 deviation: &deviation,
                 profile: part.profile,
                 input: part.input,
-                start: Some(&pair.trained),
+                start: Some(trained_weights),
                 threads: self.threads,
                 validation: None,
             };

@@ -16,13 +16,13 @@ pub(crate) struct Variant {
 
 /// The same weights given to the tool chain otherwise.
 pub(crate) fn variants(
-    study: &Study<'_>,
     part: &Part<'_>,
+    folded: &Network,
     weights: &Weights,
 ) -> Result<Vec<Variant>, Box<dyn Error>> {
     let Part { bands, input, profile, .. } = part;
     let convert = |bands: &[Band], profile: &NumericProfile| {
-        Deployment::convert(study.network, weights, bands, *input, profile)
+        Deployment::convert(folded, weights, bands, *input, profile)
     };
     let file = convert(bands, &profile.preconverted())?;
     let mut variants = vec![Variant { name: "FP16 file", deployment: file, factor: 1.0 }];
@@ -35,7 +35,7 @@ pub(crate) fn variants(
             bands.iter().map(|band| Band { mean: band.mean * factor, deviation: band.deviation * factor });
         let deployment = convert(&scaled.collect::<Vec<_>>(), profile)?;
         variants.push(Variant { name: "scaled input", deployment, factor });
-        let (network, weights) = with_node(study.network, weights, bands, Border::CountZero)?;
+        let (network, weights) = with_node(folded, weights, bands, Border::CountZero)?;
         let plain = vec![Band { mean: 0.0, deviation: 1.0 }; bands.len()];
         let deployment = Deployment::convert(&network, &weights, &plain, InputForm::Normalised, profile)?;
         variants.push(Variant { name: "normalisation node", deployment, factor: 1.0 });

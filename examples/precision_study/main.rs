@@ -38,9 +38,10 @@ use table::{Row, Table};
 /// recovers.
 ///
 /// One network is trained in FP32 once for each seed. Then, for each input and profile, it is
-/// converted; trained on in FP32 for as long as an alignment takes, and converted (the control);
-/// given to the tool chain otherwise, without any training; and aligned. All are scored on the
-/// test split on the simulated device. What is finished is kept in --out and not done again.
+/// converted; trained on in FP32 for as long as an alignment takes, and converted (the control, and
+/// the equal control, which is folded as alignment has it: the gap is measured there); given to the
+/// tool chain otherwise, without any training; and aligned. All are scored on the test split on the
+/// simulated device. What is finished is kept in --out and not done again.
 #[derive(Debug, Parser)]
 #[command(name = "precision_study", version, verbatim_doc_comment)]
 struct Cli {
@@ -106,7 +107,7 @@ struct Cli {
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "plain",
+        default_value = "plain,powers",
         value_name = "NAME,...",
         verbatim_doc_comment
     )]
@@ -196,7 +197,7 @@ fn of_seed(
     inputs: &[Intake],
 ) -> Result<Vec<Row>, Box<dyn Error>> {
     let dataset = scenes(cli, seed)?;
-    let pair = study.pair(seed, &dataset, &bands(&dataset))?;
+    let weighed = study.weights(seed, &dataset, &bands(&dataset))?;
     let mut rows = Vec::new();
     for input in inputs {
         let scaled = input.scaled(&dataset)?;
@@ -209,10 +210,10 @@ fn of_seed(
                 profile,
                 name: format!("{}-{}", input.name, profile.name),
             };
-            let mut forms = study.base(&part, &pair)?;
+            let mut forms = study.base(&part, &weighed)?;
             for recipe in &cli.recipes {
                 let settings = recipe.settings(study.align_epochs);
-                forms.extend(study.aligned(&part, &pair, recipe.name(), &settings)?);
+                forms.extend(study.aligned(&part, &weighed.trained, recipe.name(), &settings)?);
             }
             rows.push(Row { seed, input: input.name.clone(), profile: profile.name.clone(), forms });
         }
