@@ -6,6 +6,8 @@
 
 #[path = "vessel_search/cli.rs"]
 mod cli;
+#[path = "vessel_search/mapping.rs"]
+mod mapping;
 #[path = "vessel_search/outcome.rs"]
 mod outcome;
 #[path = "vessel_search/profile.rs"]

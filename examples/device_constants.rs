@@ -4,13 +4,15 @@
 //! compiler has written.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
 
+#[path = "vessel_search/mapping.rs"]
+mod mapping;
 #[path = "vessel_search/profile.rs"]
 mod profile;
 #[path = "vessel_search/refusal.rs"]
 mod refusal;
 
 use boresight::deploy::onnx::{ReadOptions, read};
-use boresight::deploy::{Band, Deployment, Mapping};
+use boresight::deploy::{Band, Deployment};
 use boresight::ir::{InputForm, Op, Role};
 use boresight::vpu::{Device, Vpu};
 use clap::Parser;
@@ -63,11 +65,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let deployment =
         Deployment::convert(&model.network, &model.weights, &bands, InputForm::Normalised, &profile)?;
     let vpu = Vpu::new(Device::named("myriad-x")?);
-    let mapping = Mapping {
-        unscaled: vpu.convolutions_on_shaves(deployment.network())?,
-        parts: vpu.channel_parts(deployment.network())?,
-    };
-    let deployment = deployment.mapped(&mapping);
+    let deployment = deployment.clone().mapped(&mapping::of(&vpu, deployment.network()));
     let (network, constants) = (deployment.network(), deployment.constants());
     let sums = deployment.projection().sums(constants);
     for (id, node) in network.iter() {

@@ -4,6 +4,8 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
 #![expect(clippy::doc_markdown, reason = "the comments on the command line are the text of --help")]
 
+#[path = "../vessel_search/mapping.rs"]
+mod mapping;
 #[path = "../vessel_search/profile.rs"]
 mod profile;
 #[path = "../vessel_search/refusal.rs"]
@@ -16,6 +18,7 @@ use boresight::data::{Dataset, FolderOptions, Split, read_folder};
 use boresight::deploy::{Deployment, onnx};
 use boresight::eval::{CommandDevice, Device, DeviceRunner, Scaled, Simulated, predict};
 use boresight::metrics::{Confusion, LabelPair};
+use boresight::vpu::Vpu;
 use clap::{Parser, ValueEnum};
 use report::Report;
 use source::Source;
@@ -152,8 +155,11 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     if let Some(tile) = cli.tile.filter(|&tile| tile != side) {
         return Err(format!("--tile {tile}: the network reads tiles of {side} x {side} pixels").into());
     }
+    let vpu = Vpu::new(boresight::vpu::Device::named("myriad-x")?);
+    let mapping = mapping::of(&vpu, prepared.deployment.network());
+    let deployment = prepared.deployment.mapped(&mapping);
     let exchange = exchange(cli)?;
-    let mut runner = Scaled::new(load(cli, &exchange, &prepared.deployment)?, prepared.factor);
+    let mut runner = Scaled::new(load(cli, &exchange, &deployment)?, prepared.factor);
     // A device has numerics of its own.
     let profile = cli.runner.as_ref().map_or(prepared.profile, |command| format!("device: {command}"));
     let report = score(cli, &mut runner, &dataset, &profile, side)?;

@@ -1,10 +1,10 @@
 //! What is trained and scored, and kept so that nothing is done twice.
 
-use crate::engineering;
 use crate::vessels::{Fleet, Hits};
+use crate::{engineering, mapping};
 use boresight::core::{Context, Fit, Seed, TrainEvent, Trainer};
 use boresight::data::{Dataset, SamplerOptions};
-use boresight::deploy::{Band, Deployment, Mapping};
+use boresight::deploy::{Band, Deployment};
 use boresight::eval::{Device, Scaled, SceneTiles, Simulated, predict};
 use boresight::ir::{InputForm, Network, Weights};
 use boresight::numerics::NumericProfile;
@@ -181,10 +181,7 @@ impl Study<'_> {
     }
 
     fn score(&self, part: &Part<'_>, deployment: &Deployment, factor: f32) -> Result<Form, Box<dyn Error>> {
-        let mapping = Mapping {
-            parts: self.vpu.channel_parts(deployment.network()).unwrap_or_default(),
-            unscaled: self.vpu.convolutions_on_shaves(deployment.network()).unwrap_or_default(),
-        };
+        let mapping = mapping::of(self.vpu, deployment.network());
         let mut runner = Scaled::new(Simulated.load(&deployment.clone().mapped(&mapping))?, factor);
         let mut form = Form { hits: Vec::new(), pixels: 0 };
         for scene in &part.dataset.test {

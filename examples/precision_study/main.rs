@@ -6,6 +6,8 @@
 
 mod cells;
 mod engineering;
+#[path = "../vessel_search/mapping.rs"]
+mod mapping;
 #[path = "../vessel_search/profile.rs"]
 mod profile;
 mod recipes;

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
 
 mod cli;
+mod mapping;
 mod outcome;
 mod profile;
 mod refusal;

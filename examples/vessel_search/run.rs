@@ -3,13 +3,11 @@
 use crate::cli::{Cli, Configuration};
 use crate::outcome::Summary;
 use crate::screen::{Screen, Watcher};
-use crate::{outcome, profile, setup};
+use crate::{mapping, outcome, profile, setup};
 use boresight::core::{Direction, Objective, Trial};
 use boresight::data::Dataset;
-use boresight::deploy::Mapping;
 use boresight::eval::{BandStatistics, EvaluationSettings, FinalTraining, Finalist, SegmentationEvaluator};
 use boresight::evolve::{Ranking, pareto};
-use boresight::ir::Network;
 use boresight::search::{Journal, RunFolder, Search, Settings};
 use boresight::space::{UnetGenotype, UnetSpace};
 use boresight::train::TrainSettings;
@@ -67,7 +65,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     let space = setup::space(&configuration, &dataset, &vpu)?;
     let settings = setup::evaluation(&configuration, &dataset)?;
     setup::final_alignment(&configuration, &settings.training)?;
-    let mapping = |network: &_| mapping(&vpu, network);
+    let mapping = |network: &_| mapping::of(&vpu, network);
     let screen = Screen::new(configuration.generations);
     let progress = |trial, phase, event: &_| screen.train(trial, phase, event);
     let evaluator =
@@ -105,14 +103,6 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     outcome::write(&session, winner.as_ref(), &summary)?;
     outcome::print(&summary, &folder);
     Ok(())
-}
-
-/// What the compiler of the device decides about convolutions; nothing of a network that it refuses, which is told elsewhere.
-fn mapping(vpu: &Vpu, network: &Network) -> Mapping {
-    Mapping {
-        parts: vpu.channel_parts(network).unwrap_or_default(),
-        unscaled: vpu.convolutions_on_shaves(network).unwrap_or_default(),
-    }
 }
 
 /// What an interrupted run was started with.

@@ -6,6 +6,8 @@ use std::ops::Range;
 
 /// Largest exponent of a layer's results: 64 times larger, or smaller, than they were.
 const MOST: i32 = 6;
+/// Noise to signal that is not worth a larger power, which brings results nearer to the end of the format: 50 dB.
+const NEGLIGIBLE: f64 = 1e-5;
 /// Rounds over all layers; the first settles nearly everything.
 const ROUNDS: usize = 3;
 
@@ -16,8 +18,8 @@ const ROUNDS: usize = 3;
 /// concatenations of layers of one power. Input and output keep their scale, and so does what meets a GELU, a sigmoid, a
 /// clip or a product.
 ///
-/// Layers get the power that leaves least noise beside their constants and those of their readers; one that changes
-/// nothing is not taken.
+/// Layers get the smallest power that leaves hardly more than the least noise beside their constants and those of their readers.
+/// Where sums are binary16 too, large counts times larger constants may overflow them all the same.
 pub fn power_scales(network: &Network, projection: &Projection, master: &[f32]) -> Vec<(Range<usize>, f32)> {
     let mut constants = vec![0.0; master.len()];
     projection.fold_into(master, &mut constants);
@@ -73,16 +75,16 @@ impl<'run> Search<'run> {
 
     fn round(&mut self) {
         for class in self.free.clone() {
-            let mut best = (f64::INFINITY, 0);
-            // From 0 outwards, so that the smallest of equally good ones is taken.
-            for exponent in (0..=2 * MOST).map(|at| if at % 2 == 0 { at / 2 } else { -(at + 1) / 2 }) {
+            // From 0 outwards.
+            let exponents = (0..=2 * MOST).map(|at| if at % 2 == 0 { at / 2 } else { -(at + 1) / 2 });
+            let mut noises = Vec::new();
+            for exponent in exponents {
                 self.exponents[class] = exponent;
-                let noise = self.noise(class);
-                if noise < best.0 {
-                    best = (noise, exponent);
-                }
+                noises.push((exponent, self.noise(class)));
             }
-            self.exponents[class] = best.1;
+            let least = noises.iter().map(|(_, noise)| *noise).fold(f64::INFINITY, f64::min);
+            let enough = noises.iter().find(|(_, noise)| *noise <= least + NEGLIGIBLE);
+            self.exponents[class] = enough.map_or(0, |(exponent, _)| *exponent);
         }
     }
 

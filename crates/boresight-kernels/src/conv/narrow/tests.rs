@@ -47,7 +47,7 @@ fn plainly(
                     match sums.accumulator {
                         Accumulator::F16Fused => sum = round(sum),
                         Accumulator::F16Block(block) if number % block.get() as usize == 0 => {
-                            sum = round(sum)
+                            sum = round(sum);
                         }
                         _ => {}
                     }
