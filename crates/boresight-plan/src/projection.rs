@@ -66,6 +66,26 @@ impl Convolution {
     }
 }
 
+/// The exponents that a tool chain chooses, convolution after convolution.
+struct Shifts {
+    /// `None`: it scales nothing.
+    scaling: Option<MyriadScaling>,
+    input_is_scaled: bool,
+}
+
+impl Shifts {
+    /// The exponent for the next convolution with constants in `device`.
+    fn next(&mut self, convolution: &Convolution, device: &[f32]) -> i32 {
+        match &mut self.scaling {
+            Some(scaling) if convolution.scaled => {
+                let weights = &device[convolution.weight.clone()];
+                scaling.shift(weights, convolution.inputs, self.input_is_scaled)
+            }
+            _ => 0,
+        }
+    }
+}
+
 /// Whether a convolution runs on the unit whose constants the MYRIAD plugin scales, as far as its own shape decides.
 const fn is_scaled(conv: Conv2d) -> bool {
     let [rows, columns] = conv.stride;
@@ -216,36 +236,35 @@ impl Projection {
 
     /// Rounds constants once more, as a tool chain does when it has multiplied them.
     fn rescale(&self, device: &mut [f32], lost: &mut ConversionCount) {
-        let shifts = self.shifts(device);
-        for (convolution, shift) in self.convolutions.iter().zip(shifts).filter(|(_, shift)| *shift > 0) {
+        let preconverted = self.profile.constants == Constants::Preconverted;
+        let mut shifts = self.shifts(device);
+        for convolution in &self.convolutions {
+            let shift = shifts.next(convolution, device);
+            if shift == 0 {
+                continue;
+            }
             let largest = Format::F16.largest() / 2.0_f32.powi(shift);
-            let cut = |constants: &[f32]| constants.iter().filter(|bias| bias.abs() > largest).count();
-            // What a plugin has converted loses nothing but the largest biases; subnormal numbers of a file can be lost.
-            lost.overflowed += cut(&device[convolution.bias.clone()]);
-            if self.profile.constants == Constants::Preconverted {
+            let bias = &mut device[convolution.bias.clone()];
+            lost.overflowed += bias.iter().filter(|bias| bias.abs() > largest).count();
+            myriad_rescale(bias, shift);
+            // What a plugin has converted loses nothing else; subnormal numbers of a file can be lost.
+            if preconverted {
                 let weights = &mut device[convolution.weight.clone()];
                 let left = |weights: &[f32]| weights.iter().filter(|weight| weight.abs() > 0.0).count();
                 let before = left(weights);
                 myriad_rescale(weights, shift);
                 lost.flushed += before - left(weights);
             }
-            myriad_rescale(&mut device[convolution.bias.clone()], shift);
         }
     }
 
-    /// Exponents of the powers of two that the tool chain chooses, one for each convolution.
-    fn shifts(&self, device: &[f32]) -> Vec<i32> {
-        if self.profile.scaling == Scaling::None {
-            return vec![0; self.convolutions.len()];
+    /// The exponents of the powers of two that the tool chain chooses, before the first convolution.
+    fn shifts(&self, device: &[f32]) -> Shifts {
+        let mut scales = self.input_scales.iter().flat_map(|range| &device[range.clone()]);
+        Shifts {
+            scaling: (self.profile.scaling == Scaling::MyriadX).then(MyriadScaling::new),
+            input_is_scaled: scales.any(|scale| scale.abs() < 0.1),
         }
-        let scales = self.input_scales.iter().flat_map(|range| &device[range.clone()]);
-        let input_is_scaled = scales.into_iter().any(|scale| scale.abs() < 0.1);
-        let mut scaling = MyriadScaling::new();
-        let shift = |convolution: &Convolution| {
-            let weights = &device[convolution.weight.clone()];
-            if convolution.scaled { scaling.shift(weights, convolution.inputs, input_is_scaled) } else { 0 }
-        };
-        self.convolutions.iter().map(shift).collect()
     }
 
     /// Tells a workspace how the device sums convolutions with these constants; needed where sums are narrow.
@@ -263,11 +282,12 @@ impl Projection {
 
     /// How the device sums each convolution, by the number of its node.
     pub fn sums(&self, device: &[f32]) -> Vec<(usize, LayerSums)> {
-        let shifts = self.shifts(device);
-        let sums = |(convolution, shift): (&Convolution, i32)| {
-            (convolution.node, LayerSums { scale: 2.0_f32.powi(shift), part: convolution.part })
+        let mut shifts = self.shifts(device);
+        let sums = |convolution: &Convolution| {
+            let scale = 2.0_f32.powi(shifts.next(convolution, device));
+            (convolution.node, LayerSums { scale, part: convolution.part })
         };
-        self.convolutions.iter().zip(shifts).map(sums).collect()
+        self.convolutions.iter().map(sums).collect()
     }
 
     /// Writes the constants into `device` as they are before the profile converts them.
@@ -311,7 +331,9 @@ impl Projection {
 
     /// Stops the gradients of biases that were cut when the tool chain multiplied them.
     fn stop_where_cut(&self, device: &[f32], gradient: &mut [f32]) {
-        for (convolution, shift) in self.convolutions.iter().zip(self.shifts(device)) {
+        let mut shifts = self.shifts(device);
+        for convolution in &self.convolutions {
+            let shift = shifts.next(convolution, device);
             let largest = Format::F16.largest() / 2.0_f32.powi(shift);
             for at in convolution.bias.clone().filter(|_| shift > 0) {
                 if device[at].abs() >= largest {
