@@ -2,10 +2,15 @@
 
 use crate::Projection;
 use boresight_ir::{Network, Node, NodeId, Op, Role};
+use boresight_numerics::{Accumulator, MyriadScaling, Scaling};
 use std::ops::Range;
 
 /// Largest exponent of a layer's results: 64 times larger, or smaller, than they were.
 const MOST: i32 = 6;
+/// The same where sums are binary16, which overflow sooner.
+const MOST_NARROW: i32 = 3;
+/// What a sum of binary16 may reach on a bright, even image: half of the largest number.
+const ROOM: f32 = 32_752.0;
 /// Noise to signal that is not worth a larger power, which brings results nearer to the end of the format: 50 dB.
 const NEGLIGIBLE: f64 = 1e-5;
 /// Rounds over all layers; the first settles nearly everything.
@@ -19,7 +24,7 @@ const ROUNDS: usize = 3;
 /// clip or a product.
 ///
 /// Layers get the smallest power that leaves hardly more than the least noise beside their constants and those of their readers.
-/// Where sums are binary16 too, large counts times larger constants may overflow them all the same.
+/// Where sums are binary16 too, powers are smaller, and none is taken that overflows the first sums on a bright image.
 pub fn power_scales(network: &Network, projection: &Projection, master: &[f32]) -> Vec<(Range<usize>, f32)> {
     let mut constants = vec![0.0; master.len()];
     projection.fold_into(master, &mut constants);
@@ -38,6 +43,16 @@ struct Layer {
     factors: Range<usize>,
     /// Multiplied by what is made.
     addends: Range<usize>,
+    /// How it reads the network's input, if it does.
+    input: Option<InputLayer>,
+}
+
+/// A convolution of the network's input.
+struct InputLayer {
+    /// Channels of one group that it reads and makes, and positions of the kernel.
+    inputs: usize,
+    outputs: usize,
+    taps: usize,
 }
 
 struct Search<'run> {
@@ -60,7 +75,15 @@ impl<'run> Search<'run> {
             }
             .map(|role| network.layout().range(id, role).unwrap_or(0..0));
             let class = |id: NodeId| classes.root(id.index());
-            Some(Layer { reads: class(node.inputs[0]), makes: class(id), factors, addends })
+            let input = match node.op {
+                Op::Conv2d(conv) if node.inputs[0] == network.input() => Some(InputLayer {
+                    inputs: network.input_shape().channels / conv.groups,
+                    outputs: conv.out_channels / conv.groups,
+                    taps: conv.kernel[0] * conv.kernel[1],
+                }),
+                _ => None,
+            };
+            Some(Layer { reads: class(node.inputs[0]), makes: class(id), factors, addends, input })
         });
         let layers: Vec<Layer> = layers.collect();
         let free = (0..network.nodes().len()).filter(|&at| classes.root(at) == at && !classes.fixed[at]);
@@ -76,7 +99,9 @@ impl<'run> Search<'run> {
     fn round(&mut self) {
         for class in self.free.clone() {
             // From 0 outwards.
-            let exponents = (0..=2 * MOST).map(|at| if at % 2 == 0 { at / 2 } else { -(at + 1) / 2 });
+            let narrow = self.projection.profile().accumulator != Accumulator::F32;
+            let most = if narrow { MOST_NARROW } else { MOST };
+            let exponents = (0..=2 * most).map(|at| if at % 2 == 0 { at / 2 } else { -(at + 1) / 2 });
             let mut noises = Vec::new();
             for exponent in exponents {
                 self.exponents[class] = exponent;
@@ -94,9 +119,44 @@ impl<'run> Search<'run> {
         touched
             .map(|layer| {
                 let [factor, addend] = self.exponents_of(layer);
-                self.lost(layer.factors.clone(), factor) + self.lost(layer.addends.clone(), addend)
+                let lost =
+                    self.lost(layer.factors.clone(), factor) + self.lost(layer.addends.clone(), addend);
+                if self.overflows(layer, factor) { f64::INFINITY } else { lost }
             })
             .sum()
+    }
+
+    /// Whether binary16 sums of a layer that reads counts leave their range on an even image, two deviations above the mean.
+    fn overflows(&self, layer: &Layer, exponent: i32) -> bool {
+        let profile = self.projection.profile();
+        let Some(input) = layer.input.as_ref().filter(|_| exponent > 0 && self.projection.reads_counts())
+        else {
+            return false;
+        };
+        if profile.accumulator == Accumulator::F32 {
+            return false;
+        }
+        let power = 2.0_f32.powi(exponent);
+        let mut weights: Vec<f32> =
+            self.constants[layer.factors.clone()].iter().map(|weight| weight * power).collect();
+        profile.convert_constants(&mut weights);
+        let shift = match profile.scaling {
+            Scaling::None => 0,
+            _ => MyriadScaling::new().shift(&weights, input.inputs, false),
+        };
+        let bright = self.projection.bright_counts();
+        let size = input.inputs * input.taps;
+        let reaches = |(output, kernel): (usize, &[f32])| {
+            let first = output / input.outputs * input.inputs;
+            let (mut sum, mut most) = (0.0_f32, 0.0_f32);
+            for (at, weight) in kernel.iter().enumerate() {
+                sum += weight * bright[first + at / input.taps];
+                most = most.max(sum.abs());
+            }
+            most
+        };
+        let most = weights.chunks_exact(size).enumerate().map(reaches).fold(0.0, f32::max);
+        most * 2.0_f32.powi(shift) > ROOM
     }
 
     fn exponents_of(&self, layer: &Layer) -> [i32; 2] {

@@ -171,6 +171,11 @@ impl Projection {
         self.fold.is_some()
     }
 
+    /// Counts two deviations above the mean of each band.
+    pub(crate) fn bright_counts(&self) -> Vec<f32> {
+        self.mean.iter().zip(&self.deviation).map(|(mean, deviation)| mean + 2.0 * deviation).collect()
+    }
+
     /// The profile.
     pub const fn profile(&self) -> &NumericProfile {
         &self.profile

@@ -209,6 +209,22 @@ fn powers_of_two_rescue_small_constants_and_change_nothing_else() {
 }
 
 #[test]
+fn powers_of_two_are_smaller_where_sums_are_binary16() {
+    let network = plain_unet(Seed::new(3));
+    let (folded, mut master) = fold_batch_norm(&network, &networks::weights(&network, Seed::new(3))).unwrap();
+    let mut largest = |profile: &NumericProfile| {
+        let [mean, deviation] = [vec![9000.0; 2], vec![6000.0; 2]];
+        let projection = Projection::new(&folded, profile, InputForm::Counts, &mean, &deviation).unwrap();
+        master.set_border(&projection.border()).unwrap();
+        let powers = power_scales(&folded, &projection, master.values());
+        powers.iter().map(|(_, power)| *power).fold(1.0_f32, f32::max)
+    };
+    let wide = largest(&NumericProfile::myriad_x_optimistic());
+    let narrow = largest(&NumericProfile::myriad_x_pessimistic());
+    assert!(wide > 1.0 && narrow <= 8.0 && narrow <= wide, "{wide} {narrow}");
+}
+
+#[test]
 fn masters_with_a_power_of_two_get_its_share_of_the_gradient() {
     let network = plain_unet(Seed::new(4));
     let (folded, master) = fold_batch_norm(&network, &networks::weights(&network, Seed::new(4))).unwrap();
