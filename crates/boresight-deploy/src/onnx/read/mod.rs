@@ -16,6 +16,8 @@ mod reader;
 mod resize;
 mod shape;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use super::{Error, proto};
