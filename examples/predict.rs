@@ -9,8 +9,7 @@ mod refusal;
 
 use boresight::core::Accumulate;
 use boresight::data::{MaskStyle, Scene, Tiling, band_paths, read_bands, write_mask_png};
-use boresight::deploy::Simulator;
-use boresight::eval::{Artifact, Score, predict};
+use boresight::eval::{Artifact, Device, Score, Simulated, predict};
 use boresight::metrics::{Confusion, LabelPair};
 use boresight::report::{Overlay, write_png};
 use clap::Parser;
@@ -55,7 +54,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         return Err(format!("{} has no {} in it; {rule}", cli.run.display(), Artifact::DESCRIPTION).into());
     }
     let (artifact, weights) = Artifact::read(&cli.run)?;
-    let simulator = Simulator::new(artifact.deploy(&weights)?, 1)?;
+    let mut runner = Simulated.load(&artifact.deploy(&weights)?)?;
     let bands: Vec<String> = artifact.bands.iter().map(|band| band.name.clone()).collect();
     let (stem, paths) = files(&cli.image, &bands)?;
     let raster = read_bands(&paths, artifact.full_scale)?;
@@ -74,7 +73,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         .map_err(|error| format!("--out {}: the folder cannot be made: {error}", out.display()))?;
     println!("Network: {}, for tiles of {}x{} pixels", artifact.code, shape.height, shape.width);
     println!("Image: {}, {}x{} pixels, bands {}", scene.name, scene.width, scene.height, bands.join(" "));
-    let map = predict(&simulator, &scene)?;
+    let map = predict(runner.as_mut(), &scene, &mut Vec::new())?;
     report_shares(&artifact, &map);
     let labels = labels_beside(&stem, &artifact, &scene);
     if let Some(labels) = &labels {

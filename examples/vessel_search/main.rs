@@ -7,6 +7,7 @@ mod cli;
 mod outcome;
 mod refusal;
 mod run;
+mod scenes;
 mod screen;
 mod setup;
 

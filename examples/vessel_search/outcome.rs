@@ -1,8 +1,7 @@
 //! What a run leaves: summary.json, best.json, best.safetensors, overlays and a table.
 
 use crate::run::{Session, Trials, Winner};
-use boresight::deploy::Simulator;
-use boresight::eval::{Artifact, BandStatistics, Finalist, Score, Stages, predict};
+use boresight::eval::{Artifact, BandStatistics, Device, Finalist, Score, Simulated, Stages, predict};
 use boresight::evolve::pareto;
 use boresight::report::{Overlay, write_png};
 use boresight::search::RunFolder;
@@ -140,9 +139,9 @@ pub(crate) fn write(
 fn overlays(session: &Session<'_>, finalist: &Finalist) -> Result<(), Box<dyn Error>> {
     let folder = session.folder.file("overlays");
     std::fs::create_dir_all(&folder)?;
-    let simulator = Simulator::new(finalist.deployments[2].clone(), 1)?;
+    let mut runner = Simulated.load(&finalist.deployments[2])?;
     for scene in &session.dataset.test {
-        let map = predict(&simulator, scene)?;
+        let map = predict(runner.as_mut(), scene, &mut Vec::new())?;
         let overlay = Overlay {
             bands: &session.dataset.bands,
             labels: Some(&scene.mask),

@@ -1,8 +1,9 @@
 //! From a configuration to data, space, strategy and evaluation settings; everything is checked here.
 
 use crate::cli::{Configuration, StrategyName};
+use crate::scenes;
 use boresight::core::{Seed, Strategy};
-use boresight::data::{Dataset, FolderOptions, SamplerOptions, SyntheticOptions, read_folder, synthetic};
+use boresight::data::{Dataset, SamplerOptions};
 use boresight::eval::{EvaluationSettings, Measure};
 use boresight::evolve::{GeneticAlgorithm, GeneticSettings, RandomSearch, Ranking};
 use boresight::ir::Network;
@@ -11,42 +12,18 @@ use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace};
 use boresight::train::{Loss, TrainSettings};
 use boresight::vpu::{Device, Vpu};
 use std::error::Error;
-use std::path::Path;
 
 /// A strategy over the U-Net space.
 pub(crate) type BoxedStrategy<'space> = Box<dyn Strategy<Genotype = UnetGenotype> + 'space>;
 
-/// The scenes: real ones, or synthetic ones drawn from the seed.
+/// The scenes, in which the tiles must fit.
 pub(crate) fn dataset(configuration: &Configuration) -> Result<Dataset, Box<dyn Error>> {
-    let bands = configuration.bands.clone();
-    let dataset = if let Some(folder) = &configuration.data {
-        read_folder(folder, &FolderOptions { bands, ..FolderOptions::default() })
-            .map_err(|error| about_data(folder, &error))?
-    } else {
-        let plain = SyntheticOptions::default();
-        let options = SyntheticOptions { bands: bands.unwrap_or(plain.bands), ..plain };
-        synthetic(seed(configuration).derive("scenes", 0), &options)
-            .map_err(|error| format!("--bands: {error}"))?
-    };
+    let dataset =
+        scenes::read(configuration.data.as_deref(), configuration.bands.clone(), seed(configuration))?;
     dataset
         .require_tile(configuration.tile)
         .map_err(|error| format!("--tile {}: {error}", configuration.tile))?;
     Ok(dataset)
-}
-
-/// Puts the flag before an error that names no file.
-fn about_data(folder: &Path, error: &boresight::data::Error) -> String {
-    use boresight::data::Error;
-    match error {
-        Error::UnknownBand { .. }
-        | Error::MissingBand { .. }
-        | Error::DuplicateBand { .. }
-        | Error::NoBands => {
-            format!("--bands: {error}")
-        }
-        Error::EmptySplit { .. } => format!("--data {}: {error}", folder.display()),
-        _ => error.to_string(),
-    }
 }
 
 /// The seed of the run.

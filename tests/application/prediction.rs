@@ -3,8 +3,7 @@
 use crate::bad_input::complains;
 use crate::support::{small_dataset, succeed, text, timeless, words, write_dataset, write_scene};
 use boresight::data::{Labels, Scene, band_paths, read_bands};
-use boresight::deploy::Simulator;
-use boresight::eval::{Artifact, predict};
+use boresight::eval::{Artifact, Device, Simulated, predict};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -25,11 +24,11 @@ fn run_folder(place: &Path, labels: Labels) -> PathBuf {
 /// What the simulated device makes of the 8-bit files of a scene.
 fn simulated(run: &Path, stem: &Path) -> Vec<u8> {
     let (artifact, weights) = Artifact::read(run).unwrap();
-    let simulator = Simulator::new(artifact.deploy(&weights).unwrap(), 1).unwrap();
+    let mut runner = Simulated.load(&artifact.deploy(&weights).unwrap()).unwrap();
     let raster = read_bands(&band_paths(stem, &bands()).unwrap(), artifact.full_scale).unwrap();
     let (height, width) = (raster.height, raster.width);
     let scene = Scene { name: String::new(), height, width, counts: raster.counts, mask: Vec::new() };
-    predict(&simulator, &scene).unwrap()
+    predict(runner.as_mut(), &scene, &mut Vec::new()).unwrap()
 }
 
 fn bands() -> Vec<String> {

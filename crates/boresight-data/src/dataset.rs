@@ -181,6 +181,8 @@ pub struct Dataset {
     pub ignore: Option<u8>,
     /// The count that the largest value of an 8-bit image stands for.
     pub full_scale: f64,
+    /// Whether all bands came from 8-bit images, so that every count is a multiple of `full_scale / 255`, rounded.
+    pub eight_bit: bool,
     /// What networks learn from.
     pub train: Vec<Scene>,
     /// What a search sees.
@@ -208,7 +210,8 @@ impl Dataset {
         let Description { bands, class_names, ignore, full_scale } = description;
         let [train, val, test] = splits;
         let classes = class_names.len();
-        Ok(Self { bands, classes, class_names, ignore, full_scale, train, val, test, fingerprint })
+        let eight_bit = false;
+        Ok(Self { bands, classes, class_names, ignore, full_scale, eight_bit, train, val, test, fingerprint })
     }
 
     /// The scenes of one split.

@@ -15,10 +15,12 @@ pub const FULL_SCALE: f64 = 26_214.0;
 const MAX_TEXT: u64 = 1 << 24;
 
 /// What to read from a folder.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct FolderOptions {
     /// The bands and their order; by default those of `dataset.toml`, else all that every scene has.
     pub bands: Option<Vec<String>>,
+    /// The count that the value 255 of an 8-bit image stands for; by default that of `dataset.toml`.
+    pub full_scale: Option<f64>,
     /// The side of the tiles that must fit every scene.
     pub tile: Option<usize>,
 }
@@ -35,14 +37,17 @@ pub fn read_folder(path: &Path, options: &FolderOptions) -> Result<Dataset, Erro
     let rows = read_table(&path.join("scenes.csv"))?;
     let folder = path.join("scenes");
     let bands = choose_bands(&folder, &rows, options.bands.as_ref().or(configuration.bands.as_ref()))?;
-    let description = configuration.description(bands);
+    let mut description = configuration.description(bands);
+    description.full_scale = options.full_scale.unwrap_or(description.full_scale);
     let rules = configuration.mask_rules();
     let mut splits = [const { Vec::new() }; 3];
+    let mut all_eight_bit = true;
     for row in rows {
-        let scene = read_scene(&folder, &row.scene, &description, &rules)?;
+        let (scene, eight_bit) = read_scene(&folder, &row.scene, &description, &rules)?;
+        all_eight_bit &= eight_bit;
         splits[row.split as usize].push(scene);
     }
-    let dataset = Dataset::new(description, splits)?;
+    let dataset = Dataset { eight_bit: all_eight_bit, ..Dataset::new(description, splits)? };
     options.tile.map_or(Ok(()), |tile| dataset.require_tile(tile))?;
     Ok(dataset)
 }
@@ -271,12 +276,13 @@ fn bands_of(scene: &str, files: &[String]) -> Vec<String> {
     files.iter().filter_map(band).filter(|band| band != "mask" && !band.contains('_')).collect()
 }
 
+/// A scene, and whether all of its bands have 8 bits.
 fn read_scene(
     folder: &Path,
     name: &str,
     description: &Description,
     rules: &[MaskRule],
-) -> Result<Scene, Error> {
+) -> Result<(Scene, bool), Error> {
     let stem = folder.join(name);
     let paths = band_paths(&stem, &description.bands)?;
     let raster = read_bands(&paths, description.full_scale)?;
@@ -286,5 +292,5 @@ fn read_scene(
     let reference = paths.first().map_or(stem.as_path(), PathBuf::as_path);
     same_size(&path, [image.height, image.width], reference, [height, width])?;
     let mask = read_mask(&path, &image.into_labels(&path)?, width, rules)?;
-    Ok(Scene { name: name.into(), height, width, counts: raster.counts, mask })
+    Ok((Scene { name: name.into(), height, width, counts: raster.counts, mask }, raster.eight_bit))
 }

@@ -25,6 +25,8 @@ pub struct Raster {
     pub width: usize,
     /// Sensor counts `[bands, height, width]`.
     pub counts: Vec<u16>,
+    /// Whether all of the images had 8 bits, so that the full scale decided about the counts.
+    pub eight_bit: bool,
 }
 
 /// Reads one image a band.
@@ -35,7 +37,7 @@ pub struct Raster {
 /// # Errors
 /// When there is no path, a file is no greyscale PNG or TIFF, or the images have different sizes.
 pub fn read_bands(paths: &[PathBuf], full_scale: f64) -> Result<Raster, Error> {
-    let mut raster = Raster { height: 0, width: 0, counts: Vec::new() };
+    let mut raster = Raster { height: 0, width: 0, counts: Vec::new(), eight_bit: true };
     let mut first: Option<&PathBuf> = None;
     for path in paths {
         let image = read_image(path)?;
@@ -46,6 +48,7 @@ pub fn read_bands(paths: &[PathBuf], full_scale: f64) -> Result<Raster, Error> {
         }
         let expected = [raster.height, raster.width];
         same_size(path, size, reference, expected)?;
+        raster.eight_bit &= matches!(image.samples, Samples::Eight(_));
         image.append_counts(path, full_scale, &mut raster.counts)?;
     }
     if first.is_none() { Err(Error::NoBands) } else { Ok(raster) }

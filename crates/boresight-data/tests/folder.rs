@@ -52,7 +52,7 @@ fn read(folder: &TempDir) -> Result<Dataset, Error> {
 
 fn read_bands_named(folder: &TempDir, bands: &[&str]) -> Result<Dataset, Error> {
     let bands = Some(bands.iter().map(|&band| band.to_owned()).collect());
-    read_folder(folder.path(), &FolderOptions { bands, tile: None })
+    read_folder(folder.path(), &FolderOptions { bands, ..FolderOptions::default() })
 }
 
 /// The sentence about a folder after `spoil`, without the path of the folder.
@@ -100,6 +100,26 @@ fn without_a_column_of_bands_the_files_tell_them() {
     put(&folder, "a_B02.png", b"in one scene only, so never read");
     put(&folder, "a_b_B02.png", b"another scene's");
     assert_eq!(read(&folder).unwrap().bands, ["B03", "B08"]);
+}
+
+#[test]
+fn another_full_scale_can_be_asked_for_and_is_that_of_8_bit_images_alone() {
+    let folder = folder();
+    let read = |full_scale| {
+        let options = FolderOptions { full_scale: Some(full_scale), ..FolderOptions::default() };
+        read_folder(folder.path(), &options).unwrap()
+    };
+    let values = read(255.0);
+    assert!(values.eight_bit && values.full_scale.to_bits() == 255.0_f64.to_bits());
+    let scaled = read(25_500.0);
+    let expected: Vec<u16> = values.train[0].counts.iter().map(|value| value * 100).collect();
+    assert_eq!(scaled.train[0].counts, expected);
+    let format = (png::ColorType::Grayscale, png::BitDepth::Sixteen);
+    put(&folder, "a_B03.png", &png_bytes(3, 2, format, &[1; 12]));
+    let mixed = read(255.0);
+    assert!(!mixed.eight_bit && mixed.train[0].counts[..6] == [257; 6]);
+    let refused = FolderOptions { full_scale: Some(0.0), ..FolderOptions::default() };
+    assert!(read_folder(folder.path(), &refused).unwrap_err().to_string().contains("1..=65504"));
 }
 
 #[test]

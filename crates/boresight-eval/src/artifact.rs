@@ -1,4 +1,4 @@
-//! The found network as two files of a run folder.
+//! The found network as two files of a run folder, or of the artifact that is made of it.
 
 use crate::Error;
 use boresight_data::Dataset;
@@ -9,7 +9,8 @@ use boresight_train::read_weights;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
-/// What `best.json` holds; `best.safetensors` beside it has the master values of its network.
+/// What `best.json` of a run folder and `network.json` of an artifact hold; `best.safetensors` and `weights.safetensors`
+/// beside it have the master values of its network.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Artifact {
     /// Code of the genotype.
@@ -59,18 +60,38 @@ impl Artifact {
     /// Name of the weights in a run folder.
     pub const WEIGHTS: &str = "best.safetensors";
 
-    /// The artifact of a run folder, with its weights.
+    /// Name of the description in an artifact.
+    pub const NETWORK: &str = "network.json";
+    /// Name of the weights in an artifact.
+    pub const NETWORK_WEIGHTS: &str = "weights.safetensors";
+
+    /// Whether `folder` is an artifact or a run folder with a winner in it.
+    pub fn lies_in(folder: &Path) -> bool {
+        [Self::NETWORK, Self::DESCRIPTION].iter().any(|name| folder.join(name).is_file())
+    }
+
+    /// The network of an artifact or of a run folder, with its weights.
     ///
     /// # Errors
     /// When a file is missing or damaged, or the two do not go together.
     pub fn read(folder: &Path) -> Result<(Self, Weights), Error> {
-        let path = folder.join(Self::DESCRIPTION);
+        let (description, weights) = if folder.join(Self::NETWORK).is_file() {
+            (Self::NETWORK, Self::NETWORK_WEIGHTS)
+        } else {
+            (Self::DESCRIPTION, Self::WEIGHTS)
+        };
+        let path = folder.join(description);
         let text =
             std::fs::read_to_string(&path).map_err(|source| Error::File { path: path.clone(), source })?;
         let artifact: Self =
             serde_json::from_str(&text).map_err(|source| Error::Description { path, source })?;
-        let weights = read_weights(&folder.join(Self::WEIGHTS), &artifact.network)?;
+        let weights = read_weights(&folder.join(weights), &artifact.network)?;
         Ok((artifact, weights))
+    }
+
+    /// The statistics of the bands.
+    pub fn statistics(&self) -> Vec<Band> {
+        self.bands.iter().map(|band| Band { mean: band.mean, deviation: band.deviation }).collect()
     }
 
     /// The network as the device holds it.
@@ -78,8 +99,6 @@ impl Artifact {
     /// # Errors
     /// When weights or bands do not fit the network.
     pub fn deploy(&self, weights: &Weights) -> Result<Deployment, Error> {
-        let bands: Vec<Band> =
-            self.bands.iter().map(|band| Band { mean: band.mean, deviation: band.deviation }).collect();
-        Ok(Deployment::convert(&self.network, weights, &bands, self.input, &self.profile)?)
+        Ok(Deployment::convert(&self.network, weights, &self.statistics(), self.input, &self.profile)?)
     }
 }

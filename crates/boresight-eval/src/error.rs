@@ -15,6 +15,9 @@ pub enum Error {
     /// The network cannot be deployed.
     #[error(transparent)]
     Deploy(#[from] boresight_deploy::Error),
+    /// The network cannot be written as an ONNX file.
+    #[error(transparent)]
+    Onnx(Box<boresight_deploy::onnx::Error>),
     /// The network is not valid.
     #[error(transparent)]
     Network(#[from] boresight_ir::Error),
@@ -58,6 +61,14 @@ pub enum Error {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// What an ONNX file tells of its input is incomplete or broken.
+    #[error("metadata '{key}' of the file: {rule}")]
+    Metadata {
+        /// The entry.
+        key: String,
+        /// What is wrong with it.
+        rule: String,
+    },
     /// A file cannot be read or written.
     #[error("{path}: {source}")]
     File {
@@ -65,6 +76,22 @@ pub enum Error {
         path: PathBuf,
         /// What the system says.
         source: std::io::Error,
+    },
+    /// A device failed.
+    #[error("the device behind '{device}' failed: {reason}")]
+    Device {
+        /// Its command.
+        device: String,
+        /// What went wrong, in its own words where it has any.
+        reason: String,
+    },
+    /// The network's tiles are not square.
+    #[error("the network reads tiles of {height} x {width} pixels, but scenes are cut into square ones")]
+    NotSquare {
+        /// Rows.
+        height: usize,
+        /// Columns.
+        width: usize,
     },
     /// The device refuses a network that it took before.
     #[error("the device refuses the network: {reason}")]
@@ -78,4 +105,10 @@ pub enum Error {
         /// What was seen.
         reason: String,
     },
+}
+
+impl From<boresight_deploy::onnx::Error> for Error {
+    fn from(error: boresight_deploy::onnx::Error) -> Self {
+        Self::Onnx(Box::new(error))
+    }
 }

@@ -1,13 +1,13 @@
 //! The whole way of one candidate.
 
 use crate::scoring::{Score, confusion};
-use crate::{Error, EvaluationSettings, Measure, SceneTiles};
+use crate::{Device, Error, EvaluationSettings, Measure, SceneTiles, Simulated};
 use boresight_core::{
     Context, Cost, CostModel, Evaluator, Fit, Objective, Outcome, Seed, TrainEvent, Trainer, TrialId,
     Violation,
 };
 use boresight_data::{Dataset, Normalisation, Scene};
-use boresight_deploy::{Band, Deployment, Simulator};
+use boresight_deploy::{Band, Deployment};
 use boresight_ir::{InputForm, Network, Shape, Weights, fold_batch_norm};
 use boresight_numerics::NumericProfile;
 use boresight_train::{SegmentationTrainer, TrainSettings, Validation, to_safetensors};
@@ -41,6 +41,7 @@ pub struct SegmentationEvaluator<'run, C> {
     measures: Vec<Measure>,
     objectives: Vec<Objective>,
     weights: Option<PathBuf>,
+    device: &'run dyn Device,
     progress: &'run Progress<'run>,
 }
 
@@ -101,6 +102,7 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
             measures: measures.to_vec(),
             objectives: measures.iter().map(|measure| measure.objective()).collect(),
             weights: None,
+            device: &Simulated,
             progress,
         })
     }
@@ -109,6 +111,13 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
     #[must_use]
     pub fn keeping_weights(self, folder: &Path) -> Self {
         Self { weights: Some(folder.to_owned()), ..self }
+    }
+
+    /// The same evaluator, scoring what is deployed on `device` instead of the simulated one. What is kept of a final
+    /// training is still chosen on the simulated device.
+    #[must_use]
+    pub fn on_device(self, device: &'run dyn Device) -> Self {
+        Self { device, ..self }
     }
 
     /// The two files in `folder` that keep a trial's weights: FP32, and aligned masters of the folded network.
@@ -220,12 +229,12 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
 
     /// Scores of deployments over whole scenes.
     pub(crate) fn score(&self, deployments: &[Deployment; 3], scenes: &[Scene]) -> Result<[Score; 3], Error> {
-        let mut scores = [Score { miou: 0.0, vessel_iou: 0.0 }; 3];
-        for (score, deployment) in scores.iter_mut().zip(deployments) {
-            let simulator = Simulator::new(deployment.clone(), 1)?;
-            *score = Score::of(&confusion(&simulator, self.dataset, scenes)?);
-        }
-        Ok(scores)
+        let [fp32, converted, aligned] = deployments;
+        let score = |device: &dyn Device, deployment| -> Result<Score, Error> {
+            let mut runner = device.load(deployment)?;
+            Ok(Score::of(&confusion(runner.as_mut(), self.dataset, scenes)?))
+        };
+        Ok([score(&Simulated, fp32)?, score(self.device, converted)?, score(self.device, aligned)?])
     }
 
     fn keep(&self, candidate: &Candidate, trial: TrialId) -> Result<(), Error> {
@@ -316,8 +325,8 @@ impl Validation for MiouOnVal<'_> {
             Phase::Training => Deployment::undeployed(network, weights, bands),
             Phase::Alignment => Deployment::convert(network, weights, bands, input, profile),
         };
-        let simulator = Simulator::new(deployment.ok()?, 1).ok()?;
-        Some(Score::of(&confusion(&simulator, dataset, &dataset.val).ok()?).miou)
+        let mut runner = Simulated.load(&deployment.ok()?).ok()?;
+        Some(Score::of(&confusion(runner.as_mut(), dataset, &dataset.val).ok()?).miou)
     }
 }
 

@@ -1,18 +1,24 @@
 #![doc = include_str!("../README.md")]
 
 mod artifact;
+mod command;
+mod device;
 mod error;
 mod evaluator;
 mod finalist;
+mod intake;
 mod measure;
 mod scoring;
 mod settings;
 mod tiles;
 
 pub use artifact::{Artifact, BandStatistics};
+pub use command::CommandDevice;
+pub use device::{Device, DeviceRunner, Scaled, Simulated, SimulatedRunner};
 pub use error::Error;
 pub use evaluator::{Phase, Progress, SegmentationEvaluator};
 pub use finalist::{FinalTraining, Finalist, Stages};
+pub use intake::Intake;
 pub use measure::Measure;
 pub use scoring::{Score, confusion, predict};
 pub use settings::EvaluationSettings;

@@ -1,9 +1,8 @@
 //! Scoring whole scenes, each pixel once.
 
-use crate::Error;
-use boresight_core::Accumulate;
+use crate::{DeviceRunner, Error};
+use boresight_core::{Accumulate, Seconds};
 use boresight_data::{Dataset, Scene, TileAt, Tiling};
-use boresight_deploy::Simulator;
 use boresight_metrics::{AbsentClasses, Confusion, LabelPair};
 use serde::{Deserialize, Serialize};
 
@@ -29,30 +28,38 @@ impl Score {
 
 /// Label map `[height, width]` of a whole scene: disjoint tiles of the network's size, the last row and column
 /// clamped to the edge and only filling what is still open. Memory does not depend on the scene's size but for the map.
+/// Appends to `times` what the device measured.
 ///
 /// # Errors
-/// When the network's tile does not fit the scene or it reads another number of bands.
-pub fn predict(simulator: &Simulator, scene: &Scene) -> Result<Vec<u8>, Error> {
-    let planes = simulator.input_planes();
-    let (pixels, counts) = (scene.pixels(), scene.counts.len());
-    if planes.channels * pixels != counts {
-        return Err(Error::SceneBands { counts, pixels, bands: planes.channels });
+/// When the network's tile does not fit the scene, it reads another number of bands, or the device fails.
+pub fn predict(
+    runner: &mut dyn DeviceRunner,
+    scene: &Scene,
+    times: &mut Vec<Seconds>,
+) -> Result<Vec<u8>, Error> {
+    let (tile, pixels, counts) = (runner.tile(), scene.pixels(), scene.counts.len());
+    if tile.channels * pixels != counts {
+        return Err(Error::SceneBands { counts, pixels, bands: tile.channels });
     }
-    let tiling = Tiling::disjoint(scene.height, scene.width, planes.height)?;
-    let mut memory = simulator.memory();
-    let mut counts = vec![0.0; planes.len()];
-    let mut labels = vec![0; planes.batch * planes.plane()];
-    let mut map = vec![0; scene.height * scene.width];
-    for group in tiling.tiles.chunks(planes.batch) {
-        for (at, counts) in group.iter().zip(counts.chunks_exact_mut(planes.channels * planes.plane())) {
-            load(scene, at, planes.height, counts);
+    if tile.height != tile.width {
+        return Err(Error::NotSquare { height: tile.height, width: tile.width });
+    }
+    let tiling = Tiling::disjoint(scene.height, scene.width, tile.height)?;
+    let batch = runner.batch().min(tiling.tiles.len());
+    let mut counts = vec![0.0; batch * tile.len()];
+    let mut labels = vec![0; batch * tile.plane()];
+    let mut map = vec![0; pixels];
+    for group in tiling.tiles.chunks(batch) {
+        for (at, counts) in group.iter().zip(counts.chunks_exact_mut(tile.len())) {
+            load(scene, at, tile.height, counts);
         }
-        simulator.labels(&counts, &mut memory, &mut labels);
-        for (at, labels) in group.iter().zip(labels.chunks_exact(planes.plane())) {
+        let labels = &mut labels[..group.len() * tile.plane()];
+        times.extend(runner.labels(&counts[..group.len() * tile.len()], labels)?);
+        for (at, labels) in group.iter().zip(labels.chunks_exact(tile.plane())) {
             let [rows, columns] = at.open.clone();
             for row in rows {
                 let target = row * scene.width;
-                let source = (row - at.y) * planes.width;
+                let source = (row - at.y) * tile.width;
                 map[target + columns.start..target + columns.end]
                     .copy_from_slice(&labels[source + columns.start - at.x..source + columns.end - at.x]);
             }
@@ -77,14 +84,18 @@ fn load(scene: &Scene, at: &TileAt, tile: usize, counts: &mut [f32]) {
 /// Counts over whole scenes of one split.
 ///
 /// # Errors
-/// When the network's tile does not fit a scene or its classes are not those of the data.
-pub fn confusion(simulator: &Simulator, dataset: &Dataset, scenes: &[Scene]) -> Result<Confusion, Error> {
+/// When the network's tile does not fit a scene, its classes are not those of the data, or the device fails.
+pub fn confusion(
+    runner: &mut dyn DeviceRunner,
+    dataset: &Dataset,
+    scenes: &[Scene],
+) -> Result<Confusion, Error> {
     let mut counts = Confusion::new(dataset.classes)?;
     if let Some(ignore) = dataset.ignore {
         counts = counts.ignoring(ignore);
     }
     for scene in scenes {
-        let map = predict(simulator, scene)?;
+        let map = predict(runner, scene, &mut Vec::new())?;
         counts.update(&LabelPair::new(&scene.mask, &map))?;
     }
     Ok(counts)

@@ -2,7 +2,7 @@
 
 use crate::dispatch::{Version, dispatch};
 use crate::gradient::Gradient;
-use crate::rows::{PairSums, map, map_pairs, pass, pass_pairs};
+use crate::rows::{PairSums, map, map_in_place, map_pairs, pass, pass_pairs};
 use crate::{Planes, Store, Write};
 
 /// Copies `count` channels of every image of `x`, from `source_start` on, to the channels of `y` from `target_start` on.
@@ -132,6 +132,24 @@ dispatch! {
     }
 }
 
+/// As [`channel_scale`], in place: `y` is multiplied.
+///
+/// # Panics
+/// When a slice's length does not fit `planes`.
+pub fn channel_scale_in_place(planes: Planes, s: &[f32], store: Store, y: &mut [f32]) {
+    assert_eq!(y.len(), planes.len(), "a feature map does not fill its planes");
+    assert_eq!(s.len(), planes.batch * planes.channels, "not one factor per plane");
+    channel_scale_all_in_place(Version::best(), planes.plane(), s, store, y);
+}
+
+dispatch! {
+    fn channel_scale_all_in_place(plane: usize, s: &[f32], store: Store, y: &mut [f32]) {
+        for (at, &s) in s.iter().enumerate() {
+            map_in_place(store, &mut y[at * plane..(at + 1) * plane], |y| y * s);
+        }
+    }
+}
+
 /// Gradients of [`channel_scale`]: `gradient`, that of the result, becomes that of `x`; given a `sum`, that is added to it
 /// instead and `gradient` holds nothing of value. `grad_s` is written as `write_s` says.
 ///
@@ -245,6 +263,9 @@ mod tests {
             };
             let mut y = vec![f32::NAN; x.len()];
             channel_scale(planes, &x, &s, Store::F32, &mut y);
+            let mut in_place = x.clone();
+            channel_scale_in_place(planes, &s, Store::F32, &mut in_place);
+            prop_assert_eq!(bits(&in_place), bits(&y));
             assert_close(&y, &plain(&wide(&x), &wide(&s)), 1e-6);
             let grad_x = passed(&grad_y, |gradient, sum| {
                 channel_scale_grad(planes, &x, &s, gradient, sum, Write::Set, &mut s.clone());

@@ -25,8 +25,8 @@ mod testing;
 pub use activation::{Activation, activate, activate_grad, activate_in_place};
 pub use buffer::Buffer;
 pub use channels::{
-    add, add_assign, channel_scale, channel_scale_grad, copy_channels, dropout, dropout_grad, mul,
-    mul_assign, mul_grad,
+    add, add_assign, channel_scale, channel_scale_grad, channel_scale_in_place, copy_channels, dropout,
+    dropout_grad, mul, mul_assign, mul_grad,
 };
 pub use conv::{ConvShape, conv2d, conv2d_grad_input, conv2d_grad_weight};
 pub use error::Error;

@@ -29,6 +29,23 @@ pub(crate) fn map(store: Store, x: &[f32], y: &mut [f32], f: impl Fn(f32) -> f32
     }
 }
 
+/// y = f(y), stored.
+#[inline(always)]
+pub(crate) fn map_in_place(store: Store, y: &mut [f32], f: impl Fn(f32) -> f32) {
+    match store {
+        Store::F32 => {
+            for y in y {
+                *y = f(*y);
+            }
+        }
+        Store::F16 => {
+            for y in y {
+                *y = round_f16(f(*y));
+            }
+        }
+    }
+}
+
 /// y = f(x, z), stored.
 #[inline(always)]
 pub(crate) fn map_pairs(store: Store, x: &[f32], z: &[f32], y: &mut [f32], f: impl Fn(f32, f32) -> f32) {

@@ -1,7 +1,9 @@
 //! The backward pass.
 
 use crate::part::{Part, by_images};
+use crate::remake::Past;
 use crate::step::{Kind, Norm, Step, TensorId};
+use crate::workspace::Desk;
 use crate::{Mode, Plan, Workspace};
 use boresight_ir::Resize;
 use boresight_kernels as kernels;
@@ -136,15 +138,17 @@ impl Pass<'_> {
         }
         self.pass_on(operand, |pass, write, target| {
             let Pass { plan, step, weights, images, ref slope, ref mut memory } = *pass;
-            let Workspace { slots, scratch, team, masks, mode, .. } = &mut **memory;
-            let masks = matches!(mode, Mode::Train(_)).then_some(&**masks);
+            let Workspace { slots, desks, team, masks, mode, statistics, .. } = &mut **memory;
+            let past = Past { mode: *mode, statistics, masks };
             let count = plan.input_planes().batch;
             let whole = Part { plan, step, weights, images, slots, first: 0, count };
             let team = plan.team_for(step, team);
             let parts = by_images(whole, team, step.inputs[operand], target);
-            team.each_with(scratch, parts, |_, (part, target)| {
-                let slope = &slope[part.range(step.output)];
-                part.backward(operand, slope, masks, write, target);
+            team.each_with(desks, parts, |desk, (part, target)| {
+                for (part, target) in part.each_image(step.inputs[operand], target) {
+                    let slope = &slope[part.range(step.output)];
+                    part.backward(operand, slope, past, &mut desk.room, write, target);
+                }
             });
         });
     }
@@ -169,7 +173,8 @@ impl Pass<'_> {
         target: &mut [f32],
     ) {
         let Pass { plan, step, weights, images, ref slope, ref mut memory } = *self;
-        let Workspace { slots, partial, scratch, team, .. } = &mut **memory;
+        let Workspace { slots, partial, desks, team, mode, statistics, masks, .. } = &mut **memory;
+        let past = Past { mode: *mode, statistics, masks };
         let [grad_weight, grad_bias] = disjoint(gradient, [weight.clone(), bias.clone()]);
         let batch = shape.input.batch;
         let whole = Part { plan, step, weights, images, slots, first: 0, count: batch };
@@ -186,13 +191,13 @@ impl Pass<'_> {
         });
         let parts = sums.zip(targets).enumerate();
         plan.team_for(step, team).each_with(
-            scratch,
+            desks,
             parts,
-            |scratch, (at, ((grad_weight, grad_bias), target))| {
+            |Desk { scratch, room }, (at, ((grad_weight, grad_bias), target))| {
                 let part = whole.of(at * chunk..batch.min((at + 1) * chunk));
                 let (shape, slope) =
                     (ConvShape { input: part.operand(0), ..*shape }, &slope[part.range(step.output)]);
-                let (x, border) = (part.value(0), &weights[border.clone()]);
+                let (x, border) = (part.recall(0, past, room), &weights[border.clone()]);
                 kernels::conv2d_grad_weight(&shape, x, border, slope, grad_weight, grad_bias, scratch);
                 if !target.is_empty() {
                     kernels::conv2d_grad_input(
@@ -234,13 +239,13 @@ impl Pass<'_> {
         let (epsilon, activation) = (norm.epsilon, norm.activation);
         self.pass_on_in_place(|pass, sum| {
             let slope = std::mem::take(&mut pass.slope);
-            let (rule, (mean, variance)): (Rule, _) = match pass.memory.mode {
-                Mode::Train(_) => (kernels::batch_norm_grad, norm.batch(&pass.memory.statistics)),
-                Mode::Evaluate => (
-                    kernels::batch_norm_eval_grad,
-                    (&weights[norm.mean.clone()], &weights[norm.variance.clone()]),
-                ),
+            let Workspace { mode, statistics, masks, .. } = &*pass.memory;
+            let past = Past { mode: *mode, statistics, masks };
+            let rule: Rule = match past.mode {
+                Mode::Train(_) => kernels::batch_norm_grad,
+                Mode::Evaluate => kernels::batch_norm_eval_grad,
             };
+            let (mean, variance) = norm.used(past, weights);
             let (planes, x, team) = pass.operand();
             rule(
                 team, planes, x, scale, shift, mean, variance, epsilon, activation, slope, sum, grad_scale,
@@ -309,15 +314,17 @@ impl Pass<'_> {
         self.pass_on_in_place(|pass, sum| {
             pass.pass_on(1, |pass, write_factors, grad_factors| {
                 let slope = std::mem::take(&mut pass.slope);
-                let Pass { weights, images, ref memory, .. } = *pass;
+                let Pass { weights, images, ref mut memory, .. } = *pass;
+                let Workspace { slots, desks, team, mode, statistics, masks, .. } = &mut **memory;
+                let past = Past { mode: *mode, statistics, masks };
                 let count = plan.input_planes().batch;
-                let whole = Part { plan, step, weights, images, slots: &memory.slots, first: 0, count };
-                let team = plan.team_for(step, &memory.team);
-                let sums = optional_chunks(sum, team.share(count) * plan.image_len(step.inputs[0]));
-                let factors = by_images(whole, team, step.inputs[1], grad_factors);
-                let parts = by_images(whole, team, step.inputs[0], slope).zip(factors).zip(sums);
-                team.each(parts, |(((part, slope), (_, grad_factors)), sum)| {
-                    let (x, factors) = (part.value(0), part.value(1));
+                let whole = Part { plan, step, weights, images, slots, first: 0, count };
+                let team = plan.team_for(step, team);
+                let sums = optional_chunks(sum, plan.image_len(step.inputs[0]));
+                let factors = whole.each_image(step.inputs[1], grad_factors);
+                let parts = whole.each_image(step.inputs[0], slope).zip(factors).zip(sums);
+                team.each_with(desks, parts, |desk, (((part, slope), (_, grad_factors)), sum)| {
+                    let (x, factors) = (part.recall(0, past, &mut desk.room), part.value(1));
                     let planes = part.operand(0);
                     kernels::channel_scale_grad(planes, x, factors, slope, sum, write_factors, grad_factors);
                 });
@@ -339,7 +346,8 @@ impl Part<'_> {
         self,
         operand: usize,
         slope: &[f32],
-        masks: Option<&[f32]>,
+        past: Past<'_>,
+        room: &mut [f32],
         write: Write,
         target: &mut [f32],
     ) {
@@ -347,7 +355,7 @@ impl Part<'_> {
         let size = [result.height, result.width];
         match &self.step.kind {
             Kind::MaxPool(window) => {
-                let x = self.value(0);
+                let x = self.recall(0, past, room);
                 kernels::max_pool_grad(planes, window.kernel, window.stride, x, slope, write, target);
             }
             Kind::AvgPool(window) => {
@@ -373,14 +381,14 @@ impl Part<'_> {
                 let channels = result.channels;
                 kernels::copy_channels(result, 0, channels, slope, planes, *start, Write::Add, target);
             }
-            Kind::Dropout { mask, .. } => match masks {
-                Some(masks) => {
-                    let mask = &masks[mask.clone()][self.range(self.step.output)];
+            Kind::Dropout { mask, .. } => match past.mode {
+                Mode::Train(_) => {
+                    let mask = &past.masks[mask.clone()][self.range(self.step.output)];
                     kernels::dropout_grad(mask, slope, write, target);
                 }
-                None => copy(slope, write, target),
+                Mode::Evaluate => copy(slope, write, target),
             },
-            Kind::Add => copy(slope, write, target),
+            Kind::Add(_) => copy(slope, write, target),
             Kind::Mul => kernels::mul_grad(self.value(1 - operand), slope, write, target),
             Kind::Pad { rows, columns, .. } => {
                 kernels::pad_grad(planes, *rows, *columns, slope, write, target);

@@ -25,6 +25,7 @@ pub struct Plan {
     pub(crate) statistics: usize,
     pub(crate) masks: usize,
     pub(crate) scratch: usize,
+    pub(crate) room: usize,
 }
 
 impl Plan {
@@ -91,7 +92,13 @@ impl Plan {
         let tensors = network
             .nodes()
             .iter()
-            .map(|node| Tensor { planes: planes(batch, node.shape), slot: 0, gradient: None })
+            .map(|node| Tensor {
+                planes: planes(batch, node.shape),
+                slot: 0,
+                remade: None,
+                deferred: false,
+                gradient: None,
+            })
             .collect();
         let mut plan = Self {
             layout: Arc::clone(network.layout()),
@@ -104,6 +111,7 @@ impl Plan {
             statistics: compiler.statistics,
             masks: compiler.masks,
             scratch: 0,
+            room: 0,
             steps: compiler.steps,
         };
         plan.folded = plan.folded_len();
@@ -175,7 +183,7 @@ impl Compiler<'_> {
             Op::GlobalAvgPool => Kind::GlobalAvgPool,
             Op::Upsample { resize, .. } => Kind::Upsample(resize),
             Op::Concat => Kind::Concat,
-            Op::Add => Kind::Add,
+            Op::Add => Kind::Add(self.activated(id, &mut output)),
             Op::Mul => Kind::Mul,
             Op::ChannelScale if node.inputs[0] == node.inputs[1] => {
                 return Err(Error::SelfScale { node: node.name.clone() });
@@ -249,6 +257,14 @@ impl Compiler<'_> {
         Norm { scale, shift, mean, variance, epsilon, activation, statistics }
     }
 
+    /// The activation that sum `id` takes in; `output` becomes the tensor that it makes.
+    fn activated(&self, id: NodeId, output: &mut TensorId) -> Activation {
+        let reader = self.only_reader(id).filter(|&reader| self.is_taken_in(self.network.node(reader)));
+        let Some(reader) = reader else { return Activation::Identity };
+        *output = reader.index();
+        activation(&self.network.node(reader).op).unwrap_or(Activation::Identity)
+    }
+
     fn dropout(&mut self, node: &Node, rate: f32) -> Kind {
         let start = self.masks;
         self.masks += self.batch * node.shape.len();
@@ -280,7 +296,7 @@ impl Compiler<'_> {
         let folds = self.purpose == Purpose::Inference && self.arithmetic == Arithmetic::Fast;
         match (&self.network.node(source).op, &node.op) {
             (Op::Conv2d(_), Op::BatchNorm { .. }) => folds,
-            (Op::Conv2d(_), op) => self.purpose == Purpose::Inference && activation(op).is_some(),
+            (Op::Conv2d(_) | Op::Add, op) => self.purpose == Purpose::Inference && activation(op).is_some(),
             (Op::BatchNorm { .. }, op) => activation(op).is_some(),
             _ => false,
         }

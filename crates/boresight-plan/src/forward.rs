@@ -2,6 +2,7 @@
 
 use crate::backward::chunk;
 use crate::part::{Part, by_images};
+use crate::remake::Past;
 use crate::step::{Kind, Norm, Step};
 use crate::{Mode, Plan, Store, Workspace};
 use boresight_core::Seed;
@@ -27,7 +28,7 @@ impl Plan {
         assert_eq!(weights.len(), self.layout.len(), "weights must have the layout of the plan");
         assert_eq!(images.len(), self.input_planes().len(), "images must have the shape of the plan");
         memory.mode = mode;
-        for step in &self.steps {
+        for step in self.steps.iter().filter(|step| !self.tensors[step.output].deferred) {
             let slot = self.tensors[step.output].slot;
             let mut output = std::mem::take(&mut memory.slots[slot]);
             self.run(step, weights, images, memory, &mut output[..self.tensors[step.output].planes.len()]);
@@ -88,7 +89,7 @@ impl Plan {
                 });
             }
             Kind::Convolve { shape, weight, bias, border, after } => {
-                let Workspace { slots, folded, scratch, team, .. } = memory;
+                let Workspace { slots, folded, desks, team, .. } = memory;
                 let count = self.input_planes().batch;
                 let whole = Part { plan: self, step, weights, images, slots, first: 0, count };
                 let own = [&weights[weight.clone()], &weights[bias.clone()]];
@@ -99,12 +100,21 @@ impl Plan {
                 // Some images at a time, so that the activation finds them in a cache.
                 let some = chunk(shape);
                 let parts = output.chunks_mut(some * self.image_len(step.output)).enumerate();
-                self.team_for(step, team).each_with(scratch, parts, |scratch, (at, output)| {
+                self.team_for(step, team).each_with(desks, parts, |desk, (at, output)| {
                     let part = whole.of(at * some..count.min((at + 1) * some));
                     let (shape, border) =
                         (ConvShape { input: part.operand(0), ..*shape }, &weights[border.clone()]);
                     let x = part.value(0);
-                    kernels::conv2d(&shape, x, border, weight, bias, self.arithmetic, output, scratch);
+                    kernels::conv2d(
+                        &shape,
+                        x,
+                        border,
+                        weight,
+                        bias,
+                        self.arithmetic,
+                        output,
+                        &mut desk.scratch,
+                    );
                     if after.activation != Activation::Identity {
                         kernels::activate_in_place(after.activation, self.arithmetic.store(), output);
                     }
@@ -123,14 +133,17 @@ impl Plan {
         memory: &mut Workspace,
         output: &mut [f32],
     ) {
-        let (whole, team, scratch) = self.whole(step, weights, images, memory);
+        let (whole, past, team, desks) = self.whole(step, weights, images, memory);
         let parts = by_images(whole, team, step.output, output);
-        team.each_with(scratch, parts, |_, (part, output)| part.forward(output));
+        team.each_with(desks, parts, |_, (part, output)| part.forward(past, output));
     }
 }
 
 impl Part<'_> {
-    fn forward(self, output: &mut [f32]) {
+    pub(crate) fn forward(self, past: Past<'_>, output: &mut [f32]) {
+        if matches!(self.step.kind, Kind::Concat) {
+            return self.concat(past, output);
+        }
         let (x, planes, target) = (self.value(0), self.operand(0), self.result());
         let (store, size) = (self.plan.arithmetic.store(), [target.height, target.width]);
         match &self.step.kind {
@@ -147,8 +160,7 @@ impl Part<'_> {
             Kind::GlobalAvgPool => kernels::global_avg_pool(planes, store, x, output),
             Kind::Upsample(Resize::Nearest) => kernels::upsample_nearest(planes, size, x, output),
             Kind::Upsample(Resize::Bilinear) => kernels::upsample_bilinear(planes, size, store, x, output),
-            Kind::Concat => self.concat(output),
-            Kind::Add => kernels::add(x, self.value(1), store, output),
+            Kind::Add(activation) => add(x, self.value(1), *activation, store, output),
             Kind::Mul => kernels::mul(x, self.value(1), store, output),
             Kind::ChannelScale => kernels::channel_scale(planes, x, self.value(1), store, output),
             Kind::Slice { start } => {
@@ -163,17 +175,21 @@ impl Part<'_> {
                 kernels::pad(planes, *rows, *columns, value, x, output);
             }
             Kind::ZeroStuff { stride } => kernels::zero_stuff(planes, *stride, x, output),
-            // Dropout without masks; the others have been run where their statistics and scratch are.
-            Kind::Convolve { .. } | Kind::Normalise(_) | Kind::Dropout { .. } => output.copy_from_slice(x),
+            // Dropout without masks; the others have been run above, or where their statistics and scratch are.
+            Kind::Convolve { .. } | Kind::Normalise(_) | Kind::Concat | Kind::Dropout { .. } => {
+                output.copy_from_slice(x);
+            }
         }
     }
+}
 
-    fn concat(self, output: &mut [f32]) {
-        let mut at = 0;
-        for operand in 0..self.step.inputs.len() {
-            let (planes, x) = (self.operand(operand), self.value(operand));
-            kernels::copy_channels(planes, 0, planes.channels, x, self.result(), at, Write::Set, output);
-            at += planes.channels;
+/// A sum, block by block, so that the activation finds it in a cache.
+fn add(x: &[f32], z: &[f32], activation: Activation, store: Store, output: &mut [f32]) {
+    const BLOCK: usize = 4096;
+    for ((x, z), output) in x.chunks(BLOCK).zip(z.chunks(BLOCK)).zip(output.chunks_mut(BLOCK)) {
+        kernels::add(x, z, store, output);
+        if activation != Activation::Identity {
+            kernels::activate_in_place(activation, store, output);
         }
     }
 }

@@ -7,6 +7,7 @@ mod forward;
 mod part;
 mod place;
 mod projection;
+mod remake;
 mod slots;
 mod step;
 mod workspace;

@@ -1,6 +1,8 @@
 //! Images of a batch that one thread works on.
 
+use crate::remake::Past;
 use crate::step::{Step, TensorId};
+use crate::workspace::Desk;
 use crate::{Plan, Workspace};
 use boresight_kernels::{Buffer, Planes, Team};
 use std::ops::Range;
@@ -47,9 +49,23 @@ impl<'data> Part<'data> {
         self.first * image..(self.first + self.count) * image
     }
 
+    /// Each image by itself, with its part of `target`, all of these images of tensor `tensor`.
+    pub(crate) fn each_image(
+        self,
+        tensor: TensorId,
+        target: &mut [f32],
+    ) -> impl Iterator<Item = (Self, &mut [f32])> {
+        let images = target.chunks_exact_mut(self.plan.image_len(tensor));
+        (self.first..).zip(images).map(move |(image, target)| (self.of(image..image + 1), target))
+    }
+
     /// The value of an operand.
     pub(crate) fn value(self, operand: usize) -> &'data [f32] {
-        let tensor = self.step.inputs[operand];
+        self.tensor(self.step.inputs[operand])
+    }
+
+    /// The value of a tensor.
+    pub(crate) fn tensor(self, tensor: TensorId) -> &'data [f32] {
         let whole = if tensor == 0 { self.images } else { &*self.slots[self.plan.tensors[tensor].slot] };
         &whole[self.range(tensor)]
     }
@@ -76,11 +92,11 @@ impl Plan {
         weights: &'data [f32],
         images: &'data [f32],
         memory: &'data mut Workspace,
-    ) -> (Part<'data>, &'data Team, &'data mut [Buffer]) {
-        let Workspace { slots, scratch, team, .. } = memory;
+    ) -> (Part<'data>, Past<'data>, &'data Team, &'data mut [Desk]) {
+        let Workspace { slots, desks, team, mode, statistics, masks, .. } = memory;
         let count = self.input_planes().batch;
         let whole = Part { plan: self, step, weights, images, slots, first: 0, count };
-        (whole, self.team_for(step, team), scratch)
+        (whole, Past { mode: *mode, statistics, masks }, self.team_for(step, team), desks)
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::Plan;
 use crate::slots::Slots;
 use crate::step::{Kind, Step};
+use std::slice;
 
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,22 +24,51 @@ enum LastRead {
 }
 
 impl Plan {
-    /// Gives every tensor its slots. Time runs through the steps forward, then back: a value lives from its maker to its
-    /// last reader, a gradient from the last reader's step back to the maker's.
+    /// Gives every tensor its slots, and decides which are made anew on the way back: those whose room is needed where
+    /// the plan needs most.
     pub(crate) fn place(&mut self, purpose: Purpose) {
         let made = match purpose {
             Purpose::Training => self.gradients_made(),
             Purpose::Inference => vec![false; self.tensors.len()],
         };
-        let last = self.last_reads(&made);
+        self.defer_upsampling();
+        if purpose == Purpose::Training {
+            self.choose_remade(&made);
+        }
+        self.place_all(purpose, &made);
+        // What was made last is needed first, so it is the likeliest to be free.
+        for tensor in (0..self.tensors.len()).rev() {
+            let Some(maker) = self.tensors[tensor].remade.filter(|_| !self.tensors[tensor].deferred) else {
+                continue;
+            };
+            self.tensors[tensor].remade = None;
+            let before = self.slot_sizes.clone();
+            self.place_all(purpose, &made);
+            if self.slot_sizes.iter().sum::<usize>() > before.iter().sum() {
+                self.tensors[tensor].remade = Some(maker);
+                self.slot_sizes = before;
+            }
+        }
+        self.place_all(purpose, &made);
+        self.room = self.room();
+    }
+
+    /// Time runs through the steps forward, then back: a value lives from its maker to its last reader, a gradient from
+    /// the last reader's step back to the maker's.
+    pub(crate) fn place_all(&mut self, purpose: Purpose, made: &[bool]) {
+        self.tensors.iter_mut().for_each(|tensor| tensor.gradient = None);
+        let last = self.last_reads(made);
         let mut slots = Slots::default();
         for at in 0..self.steps.len() {
             let output = self.steps[at].output;
+            if self.tensors[output].deferred {
+                continue;
+            }
             self.tensors[output].slot = slots.take(self.tensors[output].planes.len());
             self.release(LastRead::Forward(at), &last, &mut slots);
         }
         if purpose == Purpose::Training {
-            self.place_gradients(&made, &last, &mut slots);
+            self.place_gradients(made, &last, &mut slots);
         }
         self.slot_sizes = slots.into_sizes();
     }
@@ -53,11 +83,19 @@ impl Plan {
     fn last_reads(&self, made: &[bool]) -> Vec<LastRead> {
         let mut last = vec![LastRead::Caller; self.tensors.len()];
         for (at, step) in self.steps.iter().enumerate() {
-            step.inputs.iter().for_each(|&input| last[input] = LastRead::Forward(at));
+            for &input in &step.inputs {
+                let deferred = self.tensors[input].remade.filter(|_| self.tensors[input].deferred);
+                let read = deferred.map_or(slice::from_ref(&input), |maker| &self.steps[maker].inputs);
+                for &input in read {
+                    last[input] = LastRead::Forward(at);
+                }
+            }
         }
         for (at, step) in self.steps.iter().enumerate().rev() {
             if made[step.output] && step.backward_reads_inputs() {
-                step.inputs.iter().for_each(|&input| last[input] = LastRead::Backward(at));
+                for &input in &step.inputs {
+                    self.makings(input, &mut |kept| last[kept] = LastRead::Backward(at));
+                }
             }
         }
         last[self.output] = LastRead::Caller;
@@ -88,7 +126,7 @@ impl Plan {
     }
 
     /// Which tensors' gradients are made: where a parameter lies before them, or a rule makes them with others.
-    fn gradients_made(&self) -> Vec<bool> {
+    pub(crate) fn gradients_made(&self) -> Vec<bool> {
         let mut wanted = vec![false; self.tensors.len()];
         for step in &self.steps {
             let own =
@@ -117,13 +155,13 @@ impl Step {
             | Kind::Softmax
             | Kind::ChannelScale => true,
             // A tensor that is added to itself, or multiplied with itself, collects two gradients.
-            Kind::Add | Kind::Mul => !self.inputs[1..].contains(&self.inputs[0]),
+            Kind::Add(_) | Kind::Mul => !self.inputs[1..].contains(&self.inputs[0]),
             _ => false,
         }
     }
 
     /// Whether the rule of the gradient needs what the step has read.
-    const fn backward_reads_inputs(&self) -> bool {
+    pub(crate) const fn backward_reads_inputs(&self) -> bool {
         match self.kind {
             Kind::Convolve { .. }
             | Kind::Normalise(_)
@@ -137,7 +175,7 @@ impl Step {
             | Kind::GlobalAvgPool
             | Kind::Upsample(_)
             | Kind::Concat
-            | Kind::Add
+            | Kind::Add(_)
             | Kind::Slice { .. }
             | Kind::Pad { .. }
             | Kind::ZeroStuff { .. }

@@ -74,18 +74,32 @@ impl Projection {
         self.mean.iter().zip(&self.deviation).map(|(mean, deviation)| -mean / deviation).collect()
     }
 
+    /// What comes in for the mean of each band, before it is rounded: the border of a network that was trained to pad
+    /// normalised images with zero.
+    pub fn mean_border(&self) -> Vec<f32> {
+        if self.fold.is_some() { self.mean.clone() } else { vec![0.0; self.mean.len()] }
+    }
+
     /// Writes the device's constants into `device`; returns what the conversion lost.
     ///
     /// # Panics
     /// When a slice has another length than the layout of the network.
     pub fn constants(&self, master: &[f32], device: &mut [f32]) -> ConversionCount {
+        self.fold_into(master, device);
+        // A border that is not zero comes in with the image, so it is rounded as the image is.
+        self.profile.round_input(&mut device[self.border.clone()]);
+        self.profile.convert_constants(&mut device[..self.trainable])
+    }
+
+    /// Writes the constants into `device` as they are before the profile converts them.
+    ///
+    /// # Panics
+    /// When a slice has another length than the layout of the network.
+    pub fn fold_into(&self, master: &[f32], device: &mut [f32]) {
         match &self.fold {
             Some(fold) => fold.apply(master, device),
             None => device.copy_from_slice(master),
         }
-        // A border that is not zero comes in with the image, so it is rounded as the image is.
-        self.profile.round_input(&mut device[self.border.clone()]);
-        self.profile.convert_constants(&mut device[..self.trainable])
     }
 
     /// Turns the gradient of device constants in place into that of master values. Rounding is passed straight
@@ -105,6 +119,12 @@ impl Projection {
 
     /// Turns counts `[batch, bands, height, width]` in place into what the device reads.
     pub fn images(&self, planes: Planes, counts: &mut [f32]) {
+        self.normalise(planes, counts);
+        self.profile.round_input(counts);
+    }
+
+    /// As [`Projection::images`], before the device rounds what it reads.
+    pub fn normalise(&self, planes: Planes, counts: &mut [f32]) {
         if self.fold.is_none() {
             for (at, plane) in counts.chunks_exact_mut(planes.plane()).enumerate() {
                 let band = at % planes.channels;
@@ -114,7 +134,6 @@ impl Projection {
                 }
             }
         }
-        self.profile.round_input(counts);
     }
 }
 

@@ -35,7 +35,8 @@ pub(crate) enum Kind {
     GlobalAvgPool,
     Upsample(Resize),
     Concat,
-    Add,
+    /// A sum and what is done to it while it is in a cache.
+    Add(Activation),
     Mul,
     ChannelScale,
     Slice {
@@ -89,6 +90,10 @@ pub(crate) struct Tensor {
     pub(crate) planes: Planes,
     /// Its slot in the workspace; unused for the image and for what is fused away.
     pub(crate) slot: usize,
+    /// The step that makes it anew on the way back, where it is not kept.
+    pub(crate) remade: Option<usize>,
+    /// Whether it is never kept: its only reader makes it where it wants it.
+    pub(crate) deferred: bool,
     /// The slot of its gradient, where one is needed.
     pub(crate) gradient: Option<usize>,
 }

@@ -26,11 +26,20 @@ pub struct Workspace {
     pub(crate) folded: Buffer,
     pub(crate) statistics: Buffer,
     pub(crate) masks: Buffer,
-    /// What kernels lay out anew, for each thread.
-    pub(crate) scratch: Vec<Buffer>,
+    /// One for each thread.
+    pub(crate) desks: Vec<Desk>,
     /// Tensors whose gradient an earlier reader of this backward pass has written.
     pub(crate) written: Vec<bool>,
     pub(crate) mode: Mode,
+}
+
+/// What one thread works in.
+#[derive(Clone, Debug)]
+pub(crate) struct Desk {
+    /// What kernels lay out anew.
+    pub(crate) scratch: Buffer,
+    /// Values that are made anew on the way back.
+    pub(crate) room: Buffer,
 }
 
 impl Plan {
@@ -48,10 +57,14 @@ impl Plan {
             folded: Buffer::new(self.folded),
             statistics: Buffer::new(self.statistics),
             masks: Buffer::new(self.masks),
-            scratch: (0..team.threads()).map(|_| Buffer::new(self.scratch)).collect(),
+            desks: (0..team.threads()).map(|_| self.desk()).collect(),
             written: vec![false; self.tensors.len()],
             mode: Mode::Evaluate,
         }
+    }
+
+    fn desk(&self) -> Desk {
+        Desk { scratch: Buffer::new(self.scratch), room: Buffer::new(self.room) }
     }
 
     /// Bytes that a workspace of this plan allocates on one thread: all of them, kernels' scratch counted.
@@ -64,7 +77,7 @@ impl Plan {
         let slots: usize = self.slot_sizes.iter().map(|&len| size_of::<Buffer>() + Buffer::bytes(len)).sum();
         let others: usize =
             [self.partial, self.folded, self.statistics, self.masks].map(Buffer::bytes).iter().sum();
-        let scratch = size_of::<Buffer>() + Buffer::bytes(self.scratch);
-        slots + others + threads.get() * scratch + self.tensors.len() * size_of::<bool>()
+        let desk = size_of::<Desk>() + Buffer::bytes(self.scratch) + Buffer::bytes(self.room);
+        slots + others + threads.get() * desk + self.tensors.len() * size_of::<bool>()
     }
 }

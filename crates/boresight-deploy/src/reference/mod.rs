@@ -30,6 +30,25 @@ type Map = Array3<f32>;
 /// # Panics
 /// When `counts` has another length than the network's input.
 pub fn logits(deployment: &Deployment, counts: &[f32]) -> Result<Vec<f32>, Error> {
+    Ok(maps(deployment, counts)?.last().map_or_else(Vec::new, flat))
+}
+
+/// What every node of the network stores, `[channels, height, width]` each, the input first; otherwise as [`logits`].
+///
+/// # Errors
+/// As [`logits`].
+///
+/// # Panics
+/// As [`logits`].
+pub fn feature_maps(deployment: &Deployment, counts: &[f32]) -> Result<Vec<Vec<f32>>, Error> {
+    Ok(maps(deployment, counts)?.iter().map(flat).collect())
+}
+
+fn flat(map: &Map) -> Vec<f32> {
+    map.iter().copied().collect()
+}
+
+fn maps(deployment: &Deployment, counts: &[f32]) -> Result<Vec<Map>, Error> {
     let network = deployment.network();
     let mut maps = vec![image(deployment, counts)];
     for (id, node) in network.iter().skip(1) {
@@ -41,7 +60,7 @@ pub fn logits(deployment: &Deployment, counts: &[f32]) -> Result<Vec<f32>, Error
         }
         maps.push(map);
     }
-    Ok(maps[network.output().index()].iter().copied().collect())
+    Ok(maps)
 }
 
 /// What the first operators read: counts, normalised where the deployment says so, rounded as they come in.

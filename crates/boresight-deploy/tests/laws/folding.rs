@@ -73,7 +73,8 @@ pub(crate) fn residual() -> Network {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    // Now and then logits are so small that the law says nothing; more than now and then would be a wrong tolerance.
+    #![proptest_config(ProptestConfig { cases: 64, max_global_rejects: 6, ..ProptestConfig::default() })]
 
     #[test]
     fn without_a_device_conversion_changes_no_more_than_rounding(number: u64) {
@@ -82,7 +83,7 @@ proptest! {
         let counts = counts(&network, 1, 4000, seed);
         let trained = simulate(&Deployment::undeployed(&network, &weights, &bands).unwrap(), 1, &counts);
         let tolerances = tolerances(&network, &weights, &bands, &counts);
-        prop_assert!(largest(&tolerances) < 5e-3 * largest(&trained), "the law says nothing");
+        prop_assume!(largest(&tolerances) < 5e-3 * largest(&trained));
         for form in [InputForm::Normalised, InputForm::Counts] {
             let profile = NumericProfile::f32();
             let converted = Deployment::convert(&network, &weights, &bands, form, &profile).unwrap();
@@ -125,8 +126,17 @@ fn folding_the_normalisation_is_exact_at_the_edges_too() {
         let (folded, normalised) = (run(InputForm::Counts), run(InputForm::Normalised));
         // Padding a normalised image with zero, as most tools do, is another network: at the edges alone.
         let zero_padded = zero_padded(&network, &weights, &bands, &counts);
+        let with_mean = |form| {
+            let deployment = Deployment::convert(&network, &weights, &bands, form, &profile).unwrap();
+            simulate(&deployment.padding_with_mean(), 1, &counts)
+        };
+        let means = [InputForm::Counts, InputForm::Normalised].map(with_mean);
         let mut edge_differs = false;
         for (at, tolerance) in tolerances.into_iter().enumerate() {
+            for mean in &means {
+                let distance = (mean[at] - zero_padded[at]).abs();
+                assert!(distance <= tolerance, "logit {at}, padding with the mean: {distance}");
+            }
             let distance = (folded[at] - normalised[at]).abs();
             assert!(distance <= tolerance, "logit {at}: {distance} is more than {tolerance}");
             let far = (zero_padded[at] - normalised[at]).abs() > 1000.0 * tolerance;

@@ -8,4 +8,6 @@ mod folding;
 mod hand;
 mod networks;
 mod onnx;
+mod ranges;
 mod reference;
+mod tolerance;

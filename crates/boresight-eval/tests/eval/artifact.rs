@@ -6,7 +6,6 @@ use boresight_data::{Dataset, Labels};
 use boresight_deploy::Simulator;
 use boresight_eval::{
     Artifact, BandStatistics, EvaluationSettings, FinalTraining, Finalist, SegmentationEvaluator, Stages,
-    predict,
 };
 use boresight_train::{TrainSettings, to_safetensors};
 use boresight_vpu::Vpu;
@@ -119,8 +118,9 @@ fn an_artifact_that_is_read_back_predicts_the_same() {
     assert_eq!(artifact.bands[1].name, "B08");
     let deployed = artifact.deploy(&weights).unwrap();
     assert_eq!(deployed.constants(), finalist.deployments[2].constants());
-    let [written, read] = [finalist.deployments[2].clone(), deployed]
-        .map(|deployment| predict(&Simulator::new(deployment, 1).unwrap(), &dataset.test[0]).unwrap());
+    let [written, read] = [finalist.deployments[2].clone(), deployed].map(|deployment| {
+        crate::scoring::map(&Simulator::new(deployment, 1).unwrap(), &dataset.test[0]).unwrap()
+    });
     assert_eq!(written, read);
 }
 

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod artifact;
+#[cfg(unix)]
+mod command;
 mod evaluator;
+mod intake;
 mod scoring;
 
 use boresight_core::{Context, Evaluator, Outcome, Seed, TrainEvent, TrialId};

@@ -4,7 +4,7 @@ use crate::{TILE, dataset, network};
 use boresight_core::Seed;
 use boresight_data::{Labels, Scene};
 use boresight_deploy::{Band, Deployment, Simulator};
-use boresight_eval::{Error, Measure, Score, confusion, predict};
+use boresight_eval::{Error, Measure, Scaled, Score, SimulatedRunner, confusion, predict};
 use boresight_ir::{InputForm, Weights};
 use boresight_metrics::Confusion;
 use boresight_numerics::NumericProfile;
@@ -17,6 +17,11 @@ fn simulator(classes: usize, batch: usize) -> Simulator {
     let profile = NumericProfile::myriad_x_optimistic();
     let deployment = Deployment::convert(&network, &weights, &bands, InputForm::Counts, &profile).unwrap();
     Simulator::new(deployment, batch).unwrap()
+}
+
+/// The label map of a scene.
+pub(crate) fn map(simulator: &Simulator, scene: &Scene) -> Result<Vec<u8>, Error> {
+    predict(&mut SimulatedRunner::new(simulator.clone()), scene, &mut Vec::new())
 }
 
 /// The first pixel of the tile that answers for a pixel: tiles of `TILE` from the start, the last at the edge.
@@ -41,7 +46,7 @@ fn each_pixel_is_labelled_once_by_the_tile_that_answers_for_it() {
     let simulator = simulator(4, 1);
     let scene = &dataset.test[0];
     assert!(!scene.height.is_multiple_of(TILE) && !scene.width.is_multiple_of(TILE));
-    let map = predict(&simulator, scene).unwrap();
+    let map = map(&simulator, scene).unwrap();
     let pixels = (0..scene.height).flat_map(|row| (0..scene.width).map(move |column| [row, column]));
     let expected: Vec<u8> = pixels.map(|pixel| label(&simulator, scene, pixel)).collect();
     assert_eq!(map, expected);
@@ -51,17 +56,28 @@ fn each_pixel_is_labelled_once_by_the_tile_that_answers_for_it() {
 #[test]
 fn a_map_does_not_depend_on_the_batch() {
     let scene = &dataset(Labels::Surfaces).test[0];
-    let single = predict(&simulator(4, 1), scene).unwrap();
+    let single = map(&simulator(4, 1), scene).unwrap();
     for batch in [2, 5, 64] {
-        assert_eq!(predict(&simulator(4, batch), scene).unwrap(), single, "batches of {batch}");
+        assert_eq!(map(&simulator(4, batch), scene).unwrap(), single, "batches of {batch}");
     }
+}
+
+#[test]
+fn a_scaled_runner_reads_the_counts_of_another_full_scale() {
+    let scene = dataset(Labels::Surfaces).test.remove(0);
+    let halved = Scene { counts: scene.counts.iter().map(|count| count / 2).collect(), ..scene.clone() };
+    let doubled = Scene { counts: halved.counts.iter().map(|count| count * 2).collect(), ..scene };
+    let mut scaled = Scaled::new(SimulatedRunner::new(simulator(4, 1)), 2.0);
+    let found = predict(&mut scaled, &halved, &mut Vec::new()).unwrap();
+    assert_eq!(found, map(&simulator(4, 1), &doubled).unwrap());
+    assert_ne!(found, map(&simulator(4, 1), &halved).unwrap());
 }
 
 #[test]
 fn every_labelled_pixel_is_counted_once() {
     let mut dataset = dataset(Labels::Surfaces);
     dataset.train[0].mask[..100].fill(255);
-    let counts = confusion(&simulator(4, 1), &dataset, &dataset.train).unwrap();
+    let counts = confusion(&mut SimulatedRunner::new(simulator(4, 1)), &dataset, &dataset.train).unwrap();
     for class in 0..4 {
         let labelled = dataset.train.iter().flat_map(|scene| &scene.mask).filter(|&&label| label == class);
         assert_eq!(counts.labelled(class), labelled.count() as u64, "class {class}");
@@ -84,10 +100,10 @@ fn scenes_that_the_network_cannot_read_are_refused() {
     let scene = dataset(Labels::Vessels).test.remove(0);
     let pixels = scene.pixels();
     let one_band = Scene { counts: scene.counts[..pixels].to_vec(), ..scene.clone() };
-    let refused = predict(&simulator(2, 1), &one_band);
+    let refused = map(&simulator(2, 1), &one_band);
     assert!(matches!(refused, Err(Error::SceneBands { bands: 2, .. })), "{refused:?}");
     let flat = Scene { height: 8, width: 16, counts: scene.counts[..256].to_vec(), ..scene };
-    let message = predict(&simulator(2, 1), &flat).unwrap_err().to_string();
+    let message = map(&simulator(2, 1), &flat).unwrap_err().to_string();
     assert_eq!(message, "tiles of 16 x 16 pixels do not fit an image of 16 x 8");
 }
 
