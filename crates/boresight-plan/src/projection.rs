@@ -1,7 +1,7 @@
 //! What a device makes of constants and images.
 
 use crate::{Arithmetic, Error, Store};
-use boresight_ir::{InputForm, Network, NormalisationFold, Role};
+use boresight_ir::{InputForm, Network, NormalisationFold, Role, check_statistics};
 use boresight_kernels::Planes;
 use boresight_numerics::{ActivationFormat, ConstantRule, ConversionCount, NumericProfile};
 use std::ops::Range;
@@ -24,7 +24,7 @@ impl Projection {
     /// The projection of `network` under `profile`; `mean` and `deviation` are those of counts, for each band.
     ///
     /// # Errors
-    /// When the number of bands differs, or counts come in and the input is read by something other than
+    /// When the number of bands differs, a standard deviation is not positive and finite, or counts come in and the input is read by something other than
     /// convolutions with a bias.
     pub fn new(
         network: &Network,
@@ -33,10 +33,7 @@ impl Projection {
         mean: &[f32],
         deviation: &[f32],
     ) -> Result<Self, Error> {
-        let expected = network.input_shape().channels;
-        if let Some(found) = [mean.len(), deviation.len()].into_iter().find(|&found| found != expected) {
-            return Err(boresight_ir::Error::BandCount { expected, found }.into());
-        }
+        check_statistics(network, mean, deviation)?;
         let fold = match input {
             InputForm::Counts => Some(NormalisationFold::new(network, mean, deviation)?),
             InputForm::Normalised => None,
