@@ -67,14 +67,26 @@ pub enum Transfer {
     /// As binary32: the device converts, which is a stage at either end.
     #[serde(rename = "f32")]
     F32,
+    /// Images as bytes, which the device converts; results as binary32.
+    #[serde(rename = "u8")]
+    U8,
 }
 
 impl Transfer {
-    /// Bytes of a value.
+    /// Bytes of a value of an image.
     pub const fn bytes(self) -> usize {
         match self {
             Self::F16 => 2,
             Self::F32 => 4,
+            Self::U8 => 1,
+        }
+    }
+
+    /// Bytes of a value of a result.
+    pub const fn result_bytes(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 | Self::U8 => 4,
         }
     }
 }

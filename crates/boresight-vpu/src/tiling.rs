@@ -137,6 +137,21 @@ enum RowCut {
     Rows(usize, Vec<Span>),
 }
 
+/// The tiles of a convolution.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// Tiles along the height.
+    pub(crate) rows: Vec<Span>,
+    /// Tiles along the width.
+    pub(crate) columns: Vec<Span>,
+    /// Parts of the input channels.
+    pub(crate) parts: usize,
+    /// Input channels of one part, as the cost counts them.
+    pub(crate) channels: usize,
+    /// Input channels of one part, with those that fill the engine's blocks.
+    pub(crate) padded: usize,
+}
+
 impl Conv {
     /// How `rules` cut it so that the engine runs it with output tiles of at most `limit` bytes; `None` where nothing
     /// fits, so that the SHAVEs must run it.
@@ -145,6 +160,20 @@ impl Conv {
         let best = search.best()?;
         let input = search.fixed(best.input);
         search.layout(input)
+    }
+
+    /// The tiles that [`Conv::tile`] counts.
+    pub(crate) fn cut(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<Cut> {
+        let search = Search { conv: self, nce, rules, limit };
+        let [channels, height, width] = search.fixed(search.best()?.input);
+        let (rows, columns) = (search.spans(0, height)?, search.spans(1, width)?);
+        let padded = search.stage(channels, &rows[0], &columns[0])?.padded_inputs;
+        Some(Cut { rows, columns, parts: self.in_channels.div_ceil(padded), channels, padded })
+    }
+
+    /// The tiles along height and width that [`Conv::tile_pool`] counts.
+    pub(crate) fn cut_pool(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<[Vec<Span>; 2]> {
+        Search { conv: self, nce, rules, limit }.best_pool()
     }
 
     /// The same for pooling, which sees each channel by itself.
