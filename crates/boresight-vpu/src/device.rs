@@ -29,22 +29,48 @@ pub struct Cmx {
     pub reserve_bytes: usize,
 }
 
-/// Rates at which the units other than the NCE's multipliers work.
+/// How fast the units work; what was fitted to which measurements is told in docs/DEVICES.md.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
+    /// Clock cycles that a cycle of the compiler's cost takes.
+    pub cycle_factor: f64,
+    /// Bytes a second that the engine moves to and from external memory, or pools.
+    pub nce_bytes_per_second: f64,
     /// Bytes a second that a copy reads and writes.
-    pub dma_bytes_per_second: f64,
-    /// Bytes a second that element-wise SHAVE stages read and write, all inputs and the output counted.
-    pub shave_bytes_per_second: f64,
-    /// The same for SHAVE stages that gather: resizing and pooling.
+    pub copy_bytes_per_second: f64,
+    /// Bytes a second that one SHAVE reads and writes number by number.
+    pub elementwise_bytes_per_second: f64,
+    /// Bytes a second that one SHAVE reads and writes when it gathers: resizing, pooling, padding, softmax.
     pub gather_bytes_per_second: f64,
-    /// Multiply-accumulate operations a second of a convolution on the SHAVEs.
+    /// Multiply-accumulate operations a second of one SHAVE.
     pub shave_macs_per_second: f64,
-    /// Bytes a second that pooling on the NCE reads and writes.
-    pub pool_bytes_per_second: f64,
     /// Seconds that starting any stage takes.
     pub stage_seconds: f64,
+    /// By how much inferences that run at once slow each other down.
+    pub contention: f64,
+}
+
+/// What the rates were fitted to, and how well.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Factors between which measured over predicted latency lay for four of five networks left out of the fit.
+    pub band: [f64; 2],
+    /// Fewest and most cycles of the engine of a measured network.
+    pub nce_cycles: [f64; 2],
+    /// Fewest and most stages of a measured network.
+    pub stages: [f64; 2],
+}
+
+/// Power in the states of an inference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// Watts while stages run.
+    pub busy_watts: f64,
+    /// Watts while image and result are on the link.
+    pub waiting_watts: f64,
 }
 
 /// A way for images to the device and for results back.
@@ -124,9 +150,11 @@ pub struct Description {
     pub tiling: tiling::Rules,
     /// How fast everything else is.
     pub rates: Rates,
-    /// Power while it works, in watts, where it is known.
+    /// What the rates were fitted to.
+    pub calibration: Calibration,
+    /// Power, where it is known.
     #[serde(default)]
-    pub watts: Option<f64>,
+    pub power: Option<Power>,
 }
 
 /// A device whose description was checked.
@@ -249,18 +277,27 @@ impl Description {
         let slowest = self.links.iter().map(|link| link.bytes_per_second).fold(f64::INFINITY, f64::min);
         for (field, value) in [
             ("clock_hz", self.clock_hz),
-            ("dma_bytes_per_second", rates.dma_bytes_per_second),
-            ("shave_bytes_per_second", rates.shave_bytes_per_second),
+            ("nce_bytes_per_second", rates.nce_bytes_per_second),
+            ("copy_bytes_per_second", rates.copy_bytes_per_second),
+            ("elementwise_bytes_per_second", rates.elementwise_bytes_per_second),
             ("gather_bytes_per_second", rates.gather_bytes_per_second),
             ("shave_macs_per_second", rates.shave_macs_per_second),
-            ("pool_bytes_per_second", rates.pool_bytes_per_second),
             ("bytes_per_second of a link", slowest),
         ] {
             if value.is_nan() || value <= 0.0 {
                 return self.refuse(field, &value, "(0, inf]");
             }
         }
-        for (field, value) in [("stage_seconds", rates.stage_seconds), ("watts", self.watts.unwrap_or(0.0))] {
+        let power = self.power.unwrap_or(Power { busy_watts: 0.0, waiting_watts: 0.0 });
+        for (field, value) in [
+            ("cycle_factor", rates.cycle_factor),
+            ("stage_seconds", rates.stage_seconds),
+            ("contention", rates.contention),
+            ("lower end of the band", self.calibration.band[0]),
+            ("upper end of the band", self.calibration.band[1]),
+            ("busy_watts", power.busy_watts),
+            ("waiting_watts", power.waiting_watts),
+        ] {
             if !(value.is_finite() && value >= 0.0) {
                 return self.refuse(field, &value, "[0, inf)");
             }

@@ -81,7 +81,10 @@ pub enum Limit {
     /// The device's compiler refuses the operator, whatever its shape.
     #[error("its compiler refuses this operator")]
     Operator,
-    /// Nobody has worked out what the device does with the operator.
-    #[error("what this operator costs is not modelled")]
-    NotModelled,
+    /// Padding with the lowest number that no max pooling takes in.
+    #[error("its compiler pads with infinity only inside a max pooling")]
+    Padding,
+    /// The compiler finds no place in the on-chip memory for what a stage needs.
+    #[error("its compiler finds no room in the on-chip memory for it")]
+    Memory,
 }

@@ -121,10 +121,24 @@ pub(crate) enum Shave {
     Other(&'static str, Cores),
     /// Between formats of numbers.
     Convert,
-    /// A convolution, with its multiplications.
-    Conv(u64),
+    /// A convolution, by the compiler's word, with its multiplications.
+    Conv(&'static str, u64),
     /// Upsampling with zeros, before the convolution of a transposed one.
     Stuff,
+}
+
+impl Shave {
+    /// The compiler's word for it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            // Which of them the engine may take in is told apart here alone.
+            Self::Elementwise("FusedLeakyRelu") => "LeakyRelu",
+            Self::Elementwise("FreeClamp") => "Clamp",
+            Self::Elementwise(word) | Self::Pair(word) | Self::Other(word, _) | Self::Conv(word, _) => word,
+            Self::Convert => "Convert",
+            Self::Stuff => "Upsampling",
+        }
+    }
 }
 
 /// A stage.
@@ -158,31 +172,28 @@ impl Kind {
         matches!(self, Self::Join | Self::Take)
     }
 
-    pub(crate) const fn is_copy(&self) -> bool {
-        matches!(self, Self::Copy { .. })
-    }
 
     pub(crate) const fn cores(&self) -> Cores {
         match self {
             Self::Shave(Shave::Elementwise(_) | Shave::Stuff) => Cores::Two,
             Self::Shave(Shave::Pair(_)) => Cores::Limited,
             Self::Shave(Shave::Other(_, cores)) => *cores,
-            Self::Shave(Shave::Convert | Shave::Conv(_)) => Cores::All,
+            Self::Shave(Shave::Convert | Shave::Conv(..)) => Cores::All,
             _ => Cores::None,
         }
     }
 
     /// What it demands of the maps that it reads.
-    pub(crate) const fn reads(&self) -> Demand {
+    pub(crate) fn reads(&self) -> Demand {
         self.demands(false)
     }
 
     /// What it demands of the maps that it writes.
-    pub(crate) const fn writes(&self) -> Demand {
+    pub(crate) fn writes(&self) -> Demand {
         self.demands(true)
     }
 
-    const fn demands(&self, writing: bool) -> Demand {
+    fn demands(&self, writing: bool) -> Demand {
         const NONE: Demand =
             Demand { aligned: false, dense_rows: false, dense_planes: false, dense_channels: false };
         match self {
@@ -190,7 +201,7 @@ impl Kind {
             Self::Shave(Shave::Stuff) => Demand { aligned: writing, ..NONE },
             Self::Shave(Shave::Elementwise(_)) => Demand { dense_planes: true, ..NONE },
             Self::Shave(Shave::Convert) => Demand { dense_planes: true, dense_channels: true, ..NONE },
-            Self::Shave(Shave::Conv(_)) => {
+            Self::Shave(Shave::Conv("Conv", _)) => {
                 Demand { aligned: false, dense_rows: true, dense_planes: true, dense_channels: true }
             }
             _ => NONE,

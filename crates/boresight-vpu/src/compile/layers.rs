@@ -8,8 +8,8 @@ use boresight_ir::{Filling, Network, Node, NodeId, Op, Resize, Window};
 /// What a layer does.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Act {
-    /// The convolution of this node.
-    Conv(NodeId),
+    /// The convolution of this node, with rows and columns added before and after.
+    Conv { conv: NodeId, pads: [[usize; 2]; 2] },
     /// The transposed convolution that ends in the convolution of this node.
     Transposed { conv: NodeId, stride: [usize; 2], pads: [[usize; 2]; 2] },
     /// Zeros between pixels, and nothing else.
@@ -145,7 +145,7 @@ impl<'a> Reading<'a> {
         let source = self.source(node, 0);
         if self.is_sole(source)
             && let Some(maker) = self.maker[source.index()]
-            && matches!(self.layers[maker as usize].act, Act::Conv(_) | Act::Transposed { .. })
+            && matches!(self.layers[maker as usize].act, Act::Conv { .. } | Act::Transposed { .. })
         {
             self.layers[maker as usize].node = id;
             self.maker[id.index()] = Some(maker);
@@ -176,32 +176,35 @@ impl<'a> Reading<'a> {
     fn convolution(&mut self, id: NodeId, node: &Node) {
         let source = self.source(node, 0);
         let Op::Conv2d(conv) = node.op else { return };
-        let mut padding = [conv.padding; 2];
-        let mut layers = Vec::new();
-        let mut from = source;
-        if let Op::Pad { rows, columns, filling: Filling::Zero } = self.network.node(from).op
-            && conv.padding == [0; 2]
-            && (rows[0] != rows[1] || columns[0] != columns[1])
-            && let Some(layer) = self.take(from)
+        // Padding with zeros becomes part of the convolution.
+        let mut pads = [conv.padding; 2];
+        let (mut from, mut padding) = (source, None);
+        if let Op::Pad { rows, columns, filling: Filling::Zero } = self.network.node(source).op
+            && source != self.network.input()
+            && let Some(layer) = self.take(source)
         {
-            padding = [[rows[0], columns[0]], [rows[1], columns[1]]];
             from = layer.inputs[0];
-            layers.push(layer);
+            for (at, side) in pads.iter_mut().enumerate() {
+                *side = [side[0] + rows[at], side[1] + columns[at]];
+            }
+            padding = Some(rows[0] != rows[1] || columns[0] != columns[1]);
         }
+        // A writer of ONNX makes a transposed convolution of zeros, one padding and a convolution.
+        let one_padding = padding.is_none_or(|uneven| uneven && conv.padding == [0; 2]);
         if let Op::ZeroStuff { stride } = self.network.node(from).op
             && conv.stride == [1; 2]
             && stride != [1; 2]
+            && one_padding
             && let Some(layer) = self.take(from)
         {
-            let inputs = layer.inputs;
-            self.add(Act::Transposed { conv: id, stride, pads: padding }, id, inputs);
-            for absorbed in [source, from] {
-                self.maker[absorbed.index()] = self.maker[id.index()];
-            }
-            return;
+            self.add(Act::Transposed { conv: id, stride, pads }, id, layer.inputs);
+            self.maker[from.index()] = self.maker[id.index()];
+        } else {
+            self.add(Act::Conv { conv: id, pads }, id, vec![from]);
         }
-        self.layers.append(&mut layers);
-        self.add(Act::Conv(id), id, vec![source]);
+        if from != source {
+            self.maker[source.index()] = self.maker[id.index()];
+        }
     }
 
     fn max_pool(&mut self, id: NodeId, node: &Node, window: Window) {

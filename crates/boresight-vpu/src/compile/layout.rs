@@ -49,24 +49,33 @@ impl Layout<'_> {
                 if !self.graph.at(stage).kind.is_special() {
                     continue;
                 }
-                let stage = self.graph.at(stage);
-                let values = || stage.inputs.iter().chain(&stage.outputs);
-                let width = self.graph.of(stage.inputs[0]).shape.width;
-                let cut = values().any(|&value| self.graph.of(value).shape.width != width);
-                let any = values().any(|&value| self.graph.of(value).demand.aligned);
-                let all = values().all(|&value| {
-                    let value = self.graph.of(value);
-                    value.demand.aligned || value.demand.dense_rows || value.usage != Usage::Intermediate
-                });
-                if !cut && any && !all {
-                    let values: Vec<ValueId> = values().copied().collect();
-                    for value in values {
-                        self.merge(value, Demand { aligned: true, ..Demand::default() });
-                    }
-                    changed = true;
-                }
+                changed |= self.spread_through(stage);
             }
         }
+    }
+
+    /// Whether a map became aligned because another one on the other side of `stage` is.
+    fn spread_through(&mut self, stage: StageId) -> bool {
+        let stage = self.graph.at(stage);
+        let values = || stage.inputs.iter().chain(&stage.outputs);
+        let width = self.graph.of(stage.inputs[0]).shape.width;
+        let cut = values().any(|&value| self.graph.of(value).shape.width != width);
+        let aligned = |value: &ValueId| self.graph.of(*value).demand.aligned;
+        let reached: Vec<ValueId> = if cut && stage.kind == Kind::Take {
+            // Parts of rows ask the whole rows to be aligned, but not the other way round.
+            stage.inputs.iter().filter(|_| stage.outputs.iter().any(aligned)).copied().collect()
+        } else if cut {
+            Vec::new()
+        } else {
+            values().filter(|_| values().any(aligned)).copied().collect()
+        };
+        let mut changed = false;
+        for value in reached {
+            let before = self.graph.of(value).demand.aligned;
+            self.merge(value, Demand { aligned: true, ..Demand::default() });
+            changed |= before != self.graph.of(value).demand.aligned;
+        }
+        changed
     }
 
     /// Copies inputs whose rows lie otherwise than `stage` wants.
@@ -121,7 +130,7 @@ impl Layout<'_> {
             if !fits || optional {
                 let copied = self.graph.value(self.graph.of(input).shape);
                 let (node, suffix) = (self.graph.at(stage).node, self.graph.at(stage).suffix);
-                let suffix = if suffix == "@tiles" { "@tiles@copy" } else { "@copy" };
+                let suffix = if suffix.is_empty() { "@copy" } else { suffix };
                 let copy = self.graph.copy(node, suffix, input, copied);
                 self.graph.at_mut(copy).kind = Kind::Copy { optional, spill: false };
                 self.graph.reread(stage, port, copied);

@@ -14,8 +14,9 @@ mod stubs;
 mod tiles;
 
 use crate::Device;
+use crate::nce::Mode;
 use boresight_ir::Network;
-use graph::{Graph, Scratch, StageId};
+use graph::Scratch;
 use layers::Layers;
 use layout::Layout;
 use memory::{Memory, Room};
@@ -24,7 +25,10 @@ use read::Reader;
 use stubs::Shaping;
 use tiles::Tiling;
 
-pub(crate) use graph::{Kind, Shave, Usage, Value, ValueId, Stage as StageX};
+pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
+
+/// The mode in which the engine pools.
+pub(crate) const POOL_MODE: Mode = Mode { inputs: 16, outputs: 16 };
 
 /// A compiled network.
 #[derive(Debug)]
@@ -33,6 +37,19 @@ pub(crate) struct Compiled {
     /// Stages in the order of execution, those of no work among them.
     pub(crate) order: Vec<StageId>,
     pub(crate) memory: Memory,
+}
+
+impl Compiled {
+    /// Bytes of coefficients, those of the engine with one addend and one factor for each channel.
+    pub(crate) fn blob_bytes(&self) -> u64 {
+        let block = |bytes: u64| bytes.next_multiple_of(64);
+        let stages = self.order.iter().map(|&id| self.graph.at(id));
+        let held = stages.filter(|stage| stage.coefficients > 0).map(|stage| {
+            let channels = self.graph.of(stage.outputs[0]).shape.channels as u64;
+            block(2 * u64::from(stage.coefficients)) + 2 * block(2 * channels)
+        });
+        held.sum()
+    }
 }
 
 /// Compiles `network`; an error names the stage's node where the compiler would give up.

@@ -71,7 +71,7 @@ impl<'a> Reader<'a> {
         let inputs: Vec<ValueId> = layer.inputs.iter().map(|&input| self.value(input)).collect();
         let output = self.value(layer.node);
         let kind = match layer.act {
-            Act::Conv(id) => self.convolution(id, inputs[0]),
+            Act::Conv { conv, pads } => self.convolution(conv, pads, inputs[0]),
             Act::Transposed { conv, stride, pads } => {
                 return self.transposed(layer, inputs[0], output, (conv, stride, pads));
             }
@@ -106,10 +106,10 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn convolution(&mut self, id: NodeId, input: ValueId) -> Kind {
+    fn convolution(&mut self, id: NodeId, pads: [[usize; 2]; 2], input: ValueId) -> Kind {
         let conv = self.conv(id);
         let nce = &self.device.description().nce;
-        let height = self.graph.of(input).shape.height + 2 * conv.padding[0];
+        let height = self.graph.of(input).shape.height + pads[0][0] + pads[1][0];
         // Steps down do not matter where the kernel is as high as the map.
         let down = if conv.kernel[0] == height { conv.stride[1] } else { conv.stride[0] };
         let engine = conv.kernel.iter().all(|&size| size <= nce.max_kernel)
@@ -118,9 +118,10 @@ impl<'a> Reader<'a> {
         self.stubs.kind(Stub::Conv(ConvStub {
             kernel: conv.kernel,
             stride: [down, conv.stride[1]],
-            pads: [conv.padding; 2],
+            pads,
             groups: conv.groups,
             bias: true,
+            scaled: false,
             engine,
             post: Post::None,
             pooled: false,
@@ -176,11 +177,11 @@ impl<'a> Reader<'a> {
             && conv.kernel.iter().all(|&size| size <= nce.max_kernel);
         if !engine {
             let name = if conv.groups == 1 { "Deconvolution" } else { "DepthDeconv" };
-            let made = self.graph.value(to);
+            let [made, biased] = [self.graph.value(to), self.graph.value(to)];
             self.graph.stage(Kind::Shave(Shave::Other(name, Cores::All)), node, vec![input], vec![made]);
-            let kind = Kind::Shave(Shave::Elementwise("Bias"));
-            let id = self.graph.stage(kind, node, vec![made], vec![output]);
-            self.graph.at_mut(id).suffix = "@bias";
+            for (word, from, to) in [("Bias", made, biased), ("Scale", biased, output)] {
+                self.graph.stage(Kind::Shave(Shave::Elementwise(word)), node, vec![from], vec![to]);
+            }
             return;
         }
         let side = |at: usize, lines: usize| (lines - 1) * stride[at] + 1 + pads[0][at] + pads[1][at];
@@ -193,6 +194,7 @@ impl<'a> Reader<'a> {
             pads: [[0; 2]; 2],
             groups: 1,
             bias: true,
+            scaled: false,
             engine: true,
             post: Post::None,
             pooled: false,

@@ -22,6 +22,9 @@ pub(crate) struct ConvStub {
     pub(crate) pads: [[usize; 2]; 2],
     pub(crate) groups: usize,
     pub(crate) bias: bool,
+    /// Whether its weights were scaled for the engine, which the vector cores undo. Whether they are depends on the
+    /// weights; those of trained networks are.
+    pub(crate) scaled: bool,
     /// Whether the convolution engine is to be tried.
     pub(crate) engine: bool,
     pub(crate) post: Post,

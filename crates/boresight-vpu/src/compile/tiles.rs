@@ -77,7 +77,7 @@ impl Tiling<'_> {
 
     /// Leaves a convolution to the vector cores, with what it had taken in as stages of their own.
     fn leave(&mut self, stage: StageId, stub: ConvStub) {
-        let plain = ConvStub { engine: false, post: Post::None, pooled: false, ..stub };
+        let plain = ConvStub { engine: false, scaled: true, post: Post::None, pooled: false, ..stub };
         self.stubs.set(self.graph, stage, Stub::Conv(plain));
         let (node, output) = (self.graph.at(stage).node, self.graph.at(stage).outputs[0]);
         let mut last = output;
@@ -117,7 +117,8 @@ impl Tiling<'_> {
         let wanted = cut.parts * cut.padded;
         if wanted > shape.channels {
             let expanded = self.graph.value(shape.with_channels(wanted));
-            self.graph.stage(Kind::Join, operator.node, vec![operator.input], vec![expanded]);
+            let id = self.graph.stage(Kind::Join, operator.node, vec![operator.input], vec![expanded]);
+            self.graph.at_mut(id).suffix = "@expand";
             operator.input = expanded;
         }
     }
@@ -361,15 +362,17 @@ impl Tiling<'_> {
         let taps = channels / conv.groups * conv.kernel[0] * conv.kernel[1];
         let depthwise = conv.groups > 1;
         let macs = (taps * shape.len()) as u64;
-        let shave = if depthwise { Shave::Other("DepthConv", Cores::All) } else { Shave::Conv(macs) };
+        let shave = Shave::Conv(if depthwise { "DepthConv" } else { "Conv" }, macs);
         let id = self.replace(stage, Kind::Shave(shave));
         self.graph.at_mut(id).coefficients = index(taps * shape.channels);
-        if conv.bias {
+        let after = [("Bias", "@bias", conv.bias), ("Scale", "@scale", conv.scaled)];
+        let mut last = id;
+        for (word, suffix, _) in after.into_iter().filter(|(.., wanted)| *wanted) {
             let before = self.graph.value(shape);
-            self.graph.rewrite(id, 0, before);
-            let kind = Kind::Shave(Shave::Elementwise("Bias"));
-            let bias = self.graph.stage(kind, node, vec![before], vec![output]);
-            self.graph.at_mut(bias).suffix = "@bias";
+            self.graph.rewrite(last, 0, before);
+            let kind = Kind::Shave(Shave::Elementwise(word));
+            last = self.graph.stage(kind, node, vec![before], vec![output]);
+            self.graph.at_mut(last).suffix = suffix;
         }
     }
 
