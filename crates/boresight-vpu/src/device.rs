@@ -5,7 +5,10 @@ use crate::{Error, tiling};
 use serde::{Deserialize, Serialize};
 
 /// Every embedded device by name; the name in the file is the same.
-const EMBEDDED: [(&str, &str); 1] = [("myriad-x", include_str!("../devices/myriad-x.toml"))];
+const EMBEDDED: [(&str, &str); 2] = [
+    ("myriad-x", include_str!("../devices/myriad-x.toml")),
+    ("rvc2", include_str!("../devices/rvc2.toml")),
+];
 
 /// On-chip memory and vector cores that one inference may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,16 +36,10 @@ pub struct Cmx {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
-    /// Clock cycles that a cycle of the compiler's cost takes.
-    pub cycle_factor: f64,
-    /// Bytes a second that the engine moves to and from external memory, or pools.
-    pub nce_bytes_per_second: f64,
-    /// Bytes a second that a copy reads and writes.
-    pub copy_bytes_per_second: f64,
-    /// Bytes a second that one SHAVE reads and writes number by number.
-    pub elementwise_bytes_per_second: f64,
-    /// Bytes a second that one SHAVE reads and writes when it gathers: resizing, pooling, padding, softmax.
-    pub gather_bytes_per_second: f64,
+    /// Bytes a second that copies and poolings of the engine read and write.
+    pub moved_bytes_per_second: f64,
+    /// Bytes a second that one SHAVE reads and writes; half as many where each number goes through an exponential.
+    pub shave_bytes_per_second: f64,
     /// Multiply-accumulate operations a second of one SHAVE.
     pub shave_macs_per_second: f64,
     /// Seconds that starting any stage takes.
@@ -93,7 +90,7 @@ pub enum Transfer {
     /// As binary32: the device converts, which is a stage at either end.
     #[serde(rename = "f32")]
     F32,
-    /// Images as bytes, which the device converts; results as binary32.
+    /// Images as bytes, which the device converts; results as binary16, the form that OAK cameras take.
     #[serde(rename = "u8")]
     U8,
 }
@@ -111,8 +108,8 @@ impl Transfer {
     /// Bytes of a value of a result.
     pub const fn result_bytes(self) -> usize {
         match self {
-            Self::F16 => 2,
-            Self::F32 | Self::U8 => 4,
+            Self::F16 | Self::U8 => 2,
+            Self::F32 => 4,
         }
     }
 }
@@ -277,10 +274,8 @@ impl Description {
         let slowest = self.links.iter().map(|link| link.bytes_per_second).fold(f64::INFINITY, f64::min);
         for (field, value) in [
             ("clock_hz", self.clock_hz),
-            ("nce_bytes_per_second", rates.nce_bytes_per_second),
-            ("copy_bytes_per_second", rates.copy_bytes_per_second),
-            ("elementwise_bytes_per_second", rates.elementwise_bytes_per_second),
-            ("gather_bytes_per_second", rates.gather_bytes_per_second),
+            ("moved_bytes_per_second", rates.moved_bytes_per_second),
+            ("shave_bytes_per_second", rates.shave_bytes_per_second),
             ("shave_macs_per_second", rates.shave_macs_per_second),
             ("bytes_per_second of a link", slowest),
         ] {
@@ -290,7 +285,6 @@ impl Description {
         }
         let power = self.power.unwrap_or(Power { busy_watts: 0.0, waiting_watts: 0.0 });
         for (field, value) in [
-            ("cycle_factor", rates.cycle_factor),
             ("stage_seconds", rates.stage_seconds),
             ("contention", rates.contention),
             ("lower end of the band", self.calibration.band[0]),

@@ -73,9 +73,9 @@ impl Prediction {
     pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled) -> Self {
         let description = device.description();
         let mut stages = rows(network, compiled);
-        let mut host = 0.0;
+        let (mut host, rates) = (0.0, description.unit_seconds());
         for row in &mut stages {
-            let time = seconds(row, description);
+            let time = seconds(row, &rates);
             row.time = Seconds(if row.beside { (time - host).max(0.0) } else { time });
             host = time;
         }
@@ -178,44 +178,45 @@ fn expansion_of(prediction: &Prediction, at: usize) -> Option<usize> {
     Some(copy.output.channels.next_multiple_of(row.mode?.inputs))
 }
 
+/// How much longer a number takes that goes through an exponential than one that is added or compared: assumed.
+const TRANSCENDENTAL: f64 = 2.0;
+
 /// Time of a stage by itself.
-pub(crate) fn seconds(row: &StageRow, description: &Description) -> f64 {
-    let [amounts, rates] = [amounts(row), unit_seconds(description)];
-    amounts.iter().zip(rates).map(|(amount, rate)| amount * rate).sum()
+fn seconds(row: &StageRow, rates: &[f64; 5]) -> f64 {
+    row.amounts().iter().zip(rates).map(|(amount, rate)| amount * rate).sum()
 }
 
-/// Quantities on which a stage's time depends, in the order of [`unit_seconds`]: cycles of the engine; bytes that the
-/// engine, copies, element-wise and gathering stages move; multiplications on vector cores; stages.
-pub(crate) fn amounts(row: &StageRow) -> [f64; 7] {
-    let cores = f64::from(row.shaves.max(1));
-    let bytes = row.bytes as f64;
-    let mut amounts = [0.0; 7];
-    match row.work {
-        Work::Convolution => {
-            amounts[0] = row.busy_cycles() as f64;
-            amounts[1] = row.external_bytes as f64;
+impl StageRow {
+    /// Quantities on which the stage's time depends: cycles of the engine; bytes that copies and the engine's poolings
+    /// move; bytes and multiply-accumulates for each SHAVE; stages.
+    pub fn amounts(&self) -> [f64; 5] {
+        let cores = f64::from(self.shaves.max(1));
+        let bytes = self.bytes as f64;
+        let mut amounts = [0.0; 5];
+        match self.work {
+            Work::Convolution => amounts[0] = self.busy_cycles() as f64,
+            Work::Pooling | Work::Copying => amounts[1] = bytes,
+            Work::Elementwise | Work::Gathering => amounts[2] = bytes / cores,
+            Work::Transcendental => amounts[2] = TRANSCENDENTAL * bytes / cores,
+            Work::Multiplying => amounts[3] = self.macs as f64 / cores,
         }
-        Work::Pooling => amounts[1] = bytes,
-        Work::Copying => amounts[2] = bytes,
-        Work::Elementwise => amounts[3] = bytes / cores,
-        Work::Gathering => amounts[4] = bytes / cores,
-        Work::Multiplying => amounts[5] = row.macs as f64 / cores,
+        amounts[4] = 1.0;
+        amounts
     }
-    amounts[6] = 1.0;
-    amounts
 }
 
-fn unit_seconds(description: &Description) -> [f64; 7] {
-    let rates = &description.rates;
-    [
-        rates.cycle_factor / description.clock_hz,
-        1.0 / rates.nce_bytes_per_second,
-        1.0 / rates.copy_bytes_per_second,
-        1.0 / rates.elementwise_bytes_per_second,
-        1.0 / rates.gather_bytes_per_second,
-        1.0 / rates.shave_macs_per_second,
-        rates.stage_seconds,
-    ]
+impl Description {
+    /// Seconds for a unit of each of [`StageRow::amounts`]: a stage takes the sum of their products.
+    pub fn unit_seconds(&self) -> [f64; 5] {
+        let rates = &self.rates;
+        [
+            1.0 / self.clock_hz,
+            1.0 / rates.moved_bytes_per_second,
+            1.0 / rates.shave_bytes_per_second,
+            1.0 / rates.shave_macs_per_second,
+            rates.stage_seconds,
+        ]
+    }
 }
 
 fn beyond(description: &Description, nce_cycles: u64, stages: &[StageRow]) -> Vec<Beyond> {

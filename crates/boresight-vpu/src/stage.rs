@@ -38,6 +38,8 @@ pub enum Work {
     Copying,
     /// Vector cores that take numbers one by one, or pair by pair: bytes.
     Elementwise,
+    /// The same where each number goes through an exponential or the like: bytes.
+    Transcendental,
     /// Vector cores that gather: resizing, pooling, zero stuffing, padding, softmax: bytes.
     Gathering,
     /// Vector cores that multiply and accumulate.
@@ -179,6 +181,7 @@ fn words(kind: Kind) -> (Unit, &'static str, Work) {
         Kind::Pool => (Unit::Nce, "POOL", Work::Pooling),
         Kind::Shave(shave) => {
             let work = match shave {
+                Shave::Elementwise("Sigmoid" | "Gelu" | "Swish") => Work::Transcendental,
                 Shave::Elementwise(_) | Shave::Pair(_) | Shave::Convert => Work::Elementwise,
                 Shave::Conv(..) => Work::Multiplying,
                 Shave::Other(..) | Shave::Stuff => Work::Gathering,

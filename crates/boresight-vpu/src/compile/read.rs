@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
         if let Some(last) = last {
             let mut made = result;
             let node = index(last.index());
-            if transfer != Transfer::F16 {
+            if transfer == Transfer::F32 {
                 made = self.graph.value(self.network.output_shape());
                 let id = self.graph.stage(Kind::Shave(Shave::Convert), node, vec![made], vec![result]);
                 self.graph.at_mut(id).suffix = "@out";
@@ -177,8 +177,11 @@ impl<'a> Reader<'a> {
             && conv.kernel.iter().all(|&size| size <= nce.max_kernel);
         if !engine {
             let name = if conv.groups == 1 { "Deconvolution" } else { "DepthDeconv" };
+            // Zeros between pixels are skipped.
+            let taps = from.channels / conv.groups * conv.kernel[0] * conv.kernel[1];
+            let macs = (taps * to.len() / (stride[0] * stride[1])) as u64;
             let [made, biased] = [self.graph.value(to), self.graph.value(to)];
-            self.graph.stage(Kind::Shave(Shave::Other(name, Cores::All)), node, vec![input], vec![made]);
+            self.graph.stage(Kind::Shave(Shave::Conv(name, macs)), node, vec![input], vec![made]);
             for (word, from, to) in [("Bias", made, biased), ("Scale", biased, output)] {
                 self.graph.stage(Kind::Shave(Shave::Elementwise(word)), node, vec![from], vec![to]);
             }
