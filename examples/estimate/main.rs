@@ -174,7 +174,8 @@ fn draw(cli: &Cli, vpu: &Vpu, count: u64) -> Result<(), Box<dyn Error>> {
         match vpu.predict(&network) {
             Ok(prediction) => show(cli, &network, &prediction, Some((&code, onnx.as_deref())))?,
             Err(error) if cli.json => {
-                let refusal = report::Refusal { error: error.to_string(), code: &code, onnx: onnx.as_deref() };
+                let refusal =
+                    report::Refusal { error: error.to_string(), code: &code, onnx: onnx.as_deref() };
                 println!("{}", serde_json::to_string(&refusal)?);
             }
             Err(error) => eprintln!("{code}: {error}"),

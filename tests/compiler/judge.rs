@@ -95,7 +95,8 @@ pub(crate) struct Verdict {
 impl Verdict {
     fn judge(&mut self, name: &str, report: &Report, prediction: Result<Prediction, String>) {
         self.networks += 1;
-        let (Some(memory), Some(totals), Ok(prediction)) = (&report.memory, &report.totals, &prediction) else {
+        let (Some(memory), Some(totals), Ok(prediction)) = (&report.memory, &report.totals, &prediction)
+        else {
             let both = report.error.is_some() && prediction.is_err();
             self.same_refusals += usize::from(both);
             self.refused += usize::from(report.error.is_some());
@@ -156,7 +157,8 @@ pub(crate) fn judge(networks: &[(String, Network)], streams: u32, form: Opset) -
         .map(|(at, (_, network))| {
             let path = folder.path().join(format!("{at:04}.onnx"));
             let weights = random_weights(network, at as u64);
-            let bytes = Export { opset: form, ..Export::new(network, &weights) }.write().expect("an ONNX file");
+            let bytes =
+                Export { opset: form, ..Export::new(network, &weights) }.write().expect("an ONNX file");
             std::fs::write(&path, bytes).expect("room for a file");
             path
         })

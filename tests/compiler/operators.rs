@@ -56,7 +56,8 @@ fn convolutions(cases: &mut Vec<(String, Network)>) {
         cases.push((format!("conv{kernel}x{kernel}"), chain(&[Op::Conv2d(conv(32, kernel))])));
     }
     for kernel in [2, 4, 16] {
-        let op = Conv2d { kernel: [kernel; 2], padding: [kernel / 2 - usize::from(kernel > 2); 2], ..conv(32, 1) };
+        let op =
+            Conv2d { kernel: [kernel; 2], padding: [kernel / 2 - usize::from(kernel > 2); 2], ..conv(32, 1) };
         cases.push((format!("conv{kernel}x{kernel}"), chain(&[Op::Conv2d(op)])));
     }
     for stride in [2, 3, 4, 8, 16] {
@@ -88,7 +89,10 @@ fn convolutions(cases: &mut Vec<(String, Network)>) {
     let uneven = Conv2d { stride: [1, 2], ..conv(32, 3) };
     cases.push(("conv3x3_s(1,2)".into(), chain(&[Op::Conv2d(uneven)])));
     cases.push(("conv3x3_s(1,2)+relu".into(), chain(&[Op::Conv2d(uneven), Op::Relu])));
-    cases.push(("conv16x16+relu".into(), chain(&[Op::Conv2d(Conv2d { kernel: [16; 2], padding: [7; 2], ..conv(32, 1) }), Op::Relu])));
+    cases.push((
+        "conv16x16+relu".into(),
+        chain(&[Op::Conv2d(Conv2d { kernel: [16; 2], padding: [7; 2], ..conv(32, 1) }), Op::Relu]),
+    ));
     for (kernel, padding) in [(3, 0), (5, 1), (1, 1), (5, 0)] {
         let op = Conv2d { kernel: [kernel; 2], padding: [padding; 2], ..conv(32, 1) };
         cases.push((format!("conv{kernel} pad {padding}"), chain(&[Op::Conv2d(op)])));
@@ -112,7 +116,10 @@ fn activations(cases: &mut Vec<(String, Network)>) {
     for op in ops {
         cases.push((format!("conv3x3+{op:?}"), after(op)));
         cases.push((format!("{op:?} alone"), chain(&[op])));
-        cases.push((format!("conv3x3+bn+{op:?}"), chain(&[Op::Conv2d(conv(32, 3)), Op::BatchNorm { epsilon: 1e-5 }, op])));
+        cases.push((
+            format!("conv3x3+bn+{op:?}"),
+            chain(&[Op::Conv2d(conv(32, 3)), Op::BatchNorm { epsilon: 1e-5 }, op]),
+        ));
     }
     cases.push(("bn+relu alone".into(), chain(&[Op::BatchNorm { epsilon: 1e-5 }, Op::Relu])));
     let mut swish = Build::on(IMAGE).then(Op::Conv2d(conv(32, 3)));
@@ -143,19 +150,38 @@ fn poolings(cases: &mut Vec<(String, Network)>) {
     }
     cases.push(("conv5+max2".into(), chain(&[Op::Conv2d(conv(32, 5)), Op::MaxPool(pool(2, 2))])));
     let large = Shape::new(16, 256, 256);
-    cases.push(("large conv+max2".into(), chain_on(large, &[Op::Conv2d(conv(64, 3)), Op::Relu, Op::MaxPool(pool(2, 2))])));
-    cases.push(("large conv5+avg2".into(), chain_on(Shape::new(16, 128, 128), &[Op::Conv2d(conv(64, 5)), Op::AvgPool(pool(2, 2))])));
+    cases.push((
+        "large conv+max2".into(),
+        chain_on(large, &[Op::Conv2d(conv(64, 3)), Op::Relu, Op::MaxPool(pool(2, 2))]),
+    ));
+    cases.push((
+        "large conv5+avg2".into(),
+        chain_on(Shape::new(16, 128, 128), &[Op::Conv2d(conv(64, 5)), Op::AvgPool(pool(2, 2))]),
+    ));
 }
 
 fn shapes(cases: &mut Vec<(String, Network)>) {
     for resize in [Resize::Nearest, Resize::Bilinear] {
         let op = Op::Upsample { resize, size: [128; 2] };
         cases.push((format!("{resize:?}"), chain(&[op])));
-        cases.push((format!("conv+{resize:?}+conv"), chain(&[Op::Conv2d(conv(32, 3)), op, Op::Conv2d(conv(16, 3))])));
+        cases.push((
+            format!("conv+{resize:?}+conv"),
+            chain(&[Op::Conv2d(conv(32, 3)), op, Op::Conv2d(conv(16, 3))]),
+        ));
     }
     cases.push(("pad".into(), chain(&[pad([1; 2], [1; 2])])));
-    cases.push(("pad+conv".into(), chain(&[pad([0, 1], [0, 1]), Op::Conv2d(Conv2d { padding: [0; 2], ..conv(32, 3).strided(2) })])));
-    cases.push(("conv+pad+conv".into(), chain(&[Op::Conv2d(conv(32, 3)), pad([1; 2], [1; 2]), Op::Conv2d(Conv2d { padding: [0; 2], ..conv(32, 3) })])));
+    cases.push((
+        "pad+conv".into(),
+        chain(&[pad([0, 1], [0, 1]), Op::Conv2d(Conv2d { padding: [0; 2], ..conv(32, 3).strided(2) })]),
+    ));
+    cases.push((
+        "conv+pad+conv".into(),
+        chain(&[
+            Op::Conv2d(conv(32, 3)),
+            pad([1; 2], [1; 2]),
+            Op::Conv2d(Conv2d { padding: [0; 2], ..conv(32, 3) }),
+        ]),
+    ));
     cases.push(("softmax".into(), chain(&[Op::Softmax])));
     cases.push(("conv+softmax".into(), chain(&[Op::Conv2d(conv(32, 3)), Op::Softmax])));
     for (kernel, before, after) in [(2, 1, 1), (4, 2, 2), (3, 1, 1), (3, 1, 2)] {
@@ -166,7 +192,10 @@ fn shapes(cases: &mut Vec<(String, Network)>) {
         if before == after {
             let op = Op::Conv2d(Conv2d { kernel: [kernel; 2], padding: [before; 2], ..conv(32, 1) });
             cases.push((format!("deconv{kernel} {before}"), chain(&[stuff, op])));
-            cases.push((format!("conv deconv{kernel} relu"), chain(&[Op::Conv2d(conv(32, 3)), stuff, op, Op::Relu])));
+            cases.push((
+                format!("conv deconv{kernel} relu"),
+                chain(&[Op::Conv2d(conv(32, 3)), stuff, op, Op::Relu]),
+            ));
         }
     }
 }
@@ -214,13 +243,20 @@ fn joins(cases: &mut Vec<(String, Network)>) {
     split.1 = split.add(Op::Concat, &parts);
     cases.push(("split_2".into(), split.done()));
     for (start, channels) in [(0, 8), (8, 8), (3, 13)] {
-        cases.push((format!("slice {start} {channels}"), chain(&[Op::Slice { start, channels }, Op::Conv2d(conv(16, 3))])));
-        cases.push((format!("conv slice {start} {channels}"), chain(&[Op::Conv2d(conv(32, 3)), Op::Slice { start, channels }])));
+        cases.push((
+            format!("slice {start} {channels}"),
+            chain(&[Op::Slice { start, channels }, Op::Conv2d(conv(16, 3))]),
+        ));
+        cases.push((
+            format!("conv slice {start} {channels}"),
+            chain(&[Op::Conv2d(conv(32, 3)), Op::Slice { start, channels }]),
+        ));
     }
     let mut inverted = Build::on(IMAGE);
     let input = inverted.0.input();
     inverted = inverted.then(Op::Conv2d(conv(128, 1))).then(Op::Relu6);
-    inverted = inverted.then(Op::Conv2d(conv(128, 3).depthwise())).then(Op::Relu6).then(Op::Conv2d(conv(32, 1)));
+    inverted =
+        inverted.then(Op::Conv2d(conv(128, 3).depthwise())).then(Op::Relu6).then(Op::Conv2d(conv(32, 1)));
     inverted.1 = inverted.add(Op::Add, &[inverted.1, input]);
     cases.push(("MBConv_e4".into(), inverted.done()));
 }

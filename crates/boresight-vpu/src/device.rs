@@ -5,10 +5,8 @@ use crate::{Error, tiling};
 use serde::{Deserialize, Serialize};
 
 /// Every embedded device by name; the name in the file is the same.
-const EMBEDDED: [(&str, &str); 2] = [
-    ("myriad-x", include_str!("../devices/myriad-x.toml")),
-    ("rvc2", include_str!("../devices/rvc2.toml")),
-];
+const EMBEDDED: [(&str, &str); 2] =
+    [("myriad-x", include_str!("../devices/myriad-x.toml")), ("rvc2", include_str!("../devices/rvc2.toml"))];
 
 /// On-chip memory and vector cores that one inference may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

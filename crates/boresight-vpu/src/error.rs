@@ -50,6 +50,24 @@ pub enum Error {
         /// Every name that there is.
         known: Vec<String>,
     },
+    /// A line of a table of measured times is none.
+    #[error("line {line} is no layer with its time: {text:?}")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
+    /// A table has no line for an operator.
+    #[error("node '{node}': no {op} was measured on {device}")]
+    NotMeasured {
+        /// The device.
+        device: String,
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
     /// The device does not run a node.
     #[error("node '{node}' ({op}) does not run on {device}: {reason}")]
     Unsupported {

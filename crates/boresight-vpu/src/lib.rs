@@ -5,10 +5,11 @@ mod compile;
 mod device;
 mod error;
 mod model;
+pub mod nce;
 mod predict;
 mod stage;
 mod support;
-pub mod nce;
+mod table;
 pub mod tiling;
 
 pub use device::{Calibration, Cmx, Description, Device, Link, Power, Rates, Resources, Transfer};
@@ -16,3 +17,4 @@ pub use error::{Error, Limit};
 pub use model::{Remembering, Vpu};
 pub use predict::{Advice, Beyond, Prediction};
 pub use stage::{StageRow, Unit, Work};
+pub use table::Table;

@@ -68,15 +68,12 @@ impl Vpu {
     }
 
     /// The same for many networks, on `threads` threads of which this one is one; in the order of `networks`.
-    pub fn predict_all(
-        &self,
-        networks: &[Network],
-        threads: NonZeroUsize,
-    ) -> Vec<Result<Prediction, Error>> {
+    pub fn predict_all(&self, networks: &[Network], threads: NonZeroUsize) -> Vec<Result<Prediction, Error>> {
         let next = AtomicUsize::new(0);
         let found = Mutex::new(BTreeMap::new());
         let work = || {
-            while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&at| at < networks.len()) {
+            while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&at| at < networks.len())
+            {
                 let prediction = self.predict(&networks[at]);
                 found.lock().unwrap_or_else(PoisonError::into_inner).insert(at, prediction);
             }

@@ -159,10 +159,12 @@ impl Prediction {
                 ),
                 _ => {}
             }
-            let tiles: f64 =
-                own().filter(|row| row.name.contains("@tiles")).map(|row| row.time.0).sum();
+            let tiles: f64 = own().filter(|row| row.name.contains("@tiles")).map(|row| row.time.0).sum();
             if tiles > 0.0 {
-                push(tiles, "its map exceeds the on-chip memory: fewer channels or pixels save the copies".into());
+                push(
+                    tiles,
+                    "its map exceeds the on-chip memory: fewer channels or pixels save the copies".into(),
+                );
             }
         }
         advice.retain(|advice| advice.saves.0 > 0.0);

@@ -108,7 +108,8 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
         }
         let injected = stage.injected.map(|child| (child, compiled.graph.at(child)));
         // What runs beside a stage was added to its inputs and outputs, at the end.
-        let [inputs, outputs] = injected.map_or([0; 2], |(_, child)| [child.inputs.len(), child.outputs.len()]);
+        let [inputs, outputs] =
+            injected.map_or([0; 2], |(_, child)| [child.inputs.len(), child.outputs.len()]);
         let own = |list: &[ValueId], others: usize| list[..list.len() - others].to_vec();
         let ends = [own(&stage.inputs, inputs), own(&stage.outputs, outputs)];
         rows.push(row(network, compiled, id, &ends, injected.is_some()));

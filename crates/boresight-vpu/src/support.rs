@@ -40,9 +40,7 @@ pub(crate) fn unsupported(device: &Device, node: &Node, reason: Limit) -> Error 
 
 /// Whether nothing but one max pooling reads `node`, whose padding it becomes.
 fn pooled(network: &Network, node: &Node) -> bool {
-    let reads = |reader: &&Node| {
-        reader.inputs.iter().any(|&input| std::ptr::eq(network.node(input), node))
-    };
+    let reads = |reader: &&Node| reader.inputs.iter().any(|&input| std::ptr::eq(network.node(input), node));
     let mut readers = network.nodes().iter().filter(reads);
     let first = readers.next();
     first.is_some_and(|reader| matches!(reader.op, Op::MaxPool(_))) && readers.next().is_none()

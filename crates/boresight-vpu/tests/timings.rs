@@ -46,7 +46,10 @@ fn each_family_is_predicted_from_the_others() {
     }
     let (median, ratios) = errors(&predicted);
     let spearman = rank_correlation(&predicted);
-    println!("median absolute error {:.1} %, rank correlation {spearman:.3}, ratios {ratios:?}", 100.0 * median);
+    println!(
+        "median absolute error {:.1} %, rank correlation {spearman:.3}, ratios {ratios:?}",
+        100.0 * median
+    );
     assert!(median <= 0.15, "median absolute error {median}");
     assert!(spearman >= 0.95, "rank correlation {spearman}");
 }

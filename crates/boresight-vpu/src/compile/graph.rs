@@ -26,6 +26,7 @@ pub(crate) enum Usage {
 
 /// What a stage demands of the strides of a map that it reads or writes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each stride is demanded or not, by itself")]
 pub(crate) struct Demand {
     /// Rows start at multiples of [`ROW_ALIGNMENT`].
     pub(crate) aligned: bool,
@@ -171,7 +172,6 @@ impl Kind {
     pub(crate) const fn is_special(&self) -> bool {
         matches!(self, Self::Join | Self::Take)
     }
-
 
     pub(crate) const fn cores(&self) -> Cores {
         match self {

@@ -9,27 +9,48 @@ use boresight_ir::{Filling, Network, Node, NodeId, Op, Resize, Window};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Act {
     /// The convolution of this node, with rows and columns added before and after.
-    Conv { conv: NodeId, pads: [[usize; 2]; 2] },
+    Conv {
+        conv: NodeId,
+        pads: [[usize; 2]; 2],
+    },
     /// The transposed convolution that ends in the convolution of this node.
-    Transposed { conv: NodeId, stride: [usize; 2], pads: [[usize; 2]; 2] },
+    Transposed {
+        conv: NodeId,
+        stride: [usize; 2],
+        pads: [[usize; 2]; 2],
+    },
     /// Zeros between pixels, and nothing else.
-    Stuff { stride: [usize; 2] },
-    MaxPool { window: Window, pads: [[usize; 2]; 2] },
-    AvgPool { window: Window },
+    Stuff {
+        stride: [usize; 2],
+    },
+    MaxPool {
+        window: Window,
+        pads: [[usize; 2]; 2],
+    },
+    AvgPool {
+        window: Window,
+    },
     /// One number in, one number out.
     Map(&'static str),
     /// A limit from zero, which an engine's stage may take in.
     Relu,
     /// The same with another slope below zero.
-    Leaky { fuses: bool },
-    Clamp { from_zero: bool },
+    Leaky {
+        fuses: bool,
+    },
+    Clamp {
+        from_zero: bool,
+    },
     Pair(&'static str),
     Softmax,
     Resize(Resize),
     Concat,
     /// Ranges of the channels of one map, each a value of its own.
     Slices,
-    Pad { rows: [usize; 2], columns: [usize; 2] },
+    Pad {
+        rows: [usize; 2],
+        columns: [usize; 2],
+    },
 }
 
 /// A layer.

@@ -115,9 +115,10 @@ impl Layout<'_> {
         map.usage == Usage::Intermediate
             && map.part.is_none()
             && self.graph.meets(value, whole, map.demand)
-            && map.consumers.iter().all(|&reader| {
-                self.graph.meets(value, whole, self.graph.at(reader).kind.reads())
-            })
+            && map
+                .consumers
+                .iter()
+                .all(|&reader| self.graph.meets(value, whole, self.graph.at(reader).kind.reads()))
     }
 
     fn join(&mut self, stage: StageId) {

@@ -47,9 +47,11 @@ impl Pool {
     }
 
     fn free(&mut self, mut span: Span) {
-        while let Some(at) = self.holes.iter().position(|hole| {
-            span.offset + span.size == hole.offset || hole.offset + hole.size == span.offset
-        }) {
+        while let Some(at) = self
+            .holes
+            .iter()
+            .position(|hole| span.offset + span.size == hole.offset || hole.offset + hole.size == span.offset)
+        {
             let hole = self.holes.remove(at);
             span.offset = span.offset.min(hole.offset);
             span.size += hole.size;
@@ -167,7 +169,8 @@ impl Memory {
 
     /// Whether values that lie in on-chip memory now are there.
     pub(crate) fn resident<'a>(&'a self, graph: &'a Graph) -> impl Iterator<Item = ValueId> + 'a {
-        let held = self.buffers.iter().enumerate().filter(|(at, held)| held.is_some() && graph.values[*at].on_chip);
+        let held =
+            self.buffers.iter().enumerate().filter(|(at, held)| held.is_some() && graph.values[*at].on_chip);
         held.filter_map(|(at, _)| u32::try_from(at).ok())
     }
 

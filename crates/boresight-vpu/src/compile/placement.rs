@@ -64,8 +64,8 @@ impl Placement<'_> {
     fn expect(&mut self) {
         for at in 0..self.graph.stages.len() {
             let stage = &self.graph.stages[at];
-            let expects = !stage.removed
-                && matches!(stage.outputs[..], [output] if self.graph.of(output).on_chip);
+            let expects =
+                !stage.removed && matches!(stage.outputs[..], [output] if self.graph.of(output).on_chip);
             self.graph.stages[at].expects_chip = expects;
         }
     }
@@ -102,17 +102,14 @@ impl Placement<'_> {
 
     /// Lets `reader` read a copy of `value` outside of on-chip memory.
     fn redirect(&mut self, node: u32, value: ValueId, reader: StageId) {
-        let spilled = match self.graph.of(value).spilled {
-            Some(spilled) => spilled,
-            None => {
-                let spilled = self.graph.value(self.graph.of(value).shape);
-                self.graph.of_mut(spilled).demand = self.graph.of(value).demand;
-                let copy = self.graph.copy(node, "@spill", value, spilled);
-                self.graph.at_mut(copy).kind = Kind::Copy { optional: false, spill: true };
-                self.graph.of_mut(value).spilled = Some(spilled);
-                spilled
-            }
-        };
+        let spilled = self.graph.of(value).spilled.unwrap_or_else(|| {
+            let spilled = self.graph.value(self.graph.of(value).shape);
+            self.graph.of_mut(spilled).demand = self.graph.of(value).demand;
+            let copy = self.graph.copy(node, "@spill", value, spilled);
+            self.graph.at_mut(copy).kind = Kind::Copy { optional: false, spill: true };
+            self.graph.of_mut(value).spilled = Some(spilled);
+            spilled
+        });
         for port in 0..self.graph.at(reader).inputs.len() {
             if self.graph.at(reader).inputs[port] == value {
                 self.graph.reread(reader, port, spilled);
@@ -163,9 +160,8 @@ impl Placement<'_> {
 
     /// Leaves out copies that only save on-chip memory, as long as there is room without them.
     fn leave_out_copies(&mut self) {
-        let optional = |graph: &Graph, stage: StageId| {
-            matches!(graph.at(stage).kind, Kind::Copy { optional: true, .. })
-        };
+        let optional =
+            |graph: &Graph, stage: StageId| matches!(graph.at(stage).kind, Kind::Copy { optional: true, .. });
         let copies: Vec<StageId> =
             self.order.iter().copied().filter(|&stage| optional(self.graph, stage)).collect();
         let copies: Vec<StageId> = copies.into_iter().filter(|&copy| self.may_go(copy)).collect();

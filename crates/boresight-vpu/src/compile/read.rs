@@ -21,7 +21,10 @@ pub(crate) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(network: &'a Network, device: &'a Device) -> Self {
-        let (graph, stubs) = (Graph::default(), Stubs::default());
+        // Enough for most networks without growing.
+        let room = 4 * network.nodes().len();
+        let graph = Graph { stages: Vec::with_capacity(room), values: Vec::with_capacity(room) };
+        let stubs = Stubs::default();
         Self { network, device, graph, stubs, values: vec![None; network.nodes().len()] }
     }
 
@@ -172,9 +175,8 @@ impl<'a> Reader<'a> {
         let from = self.graph.of(input).shape;
         let to = self.graph.of(output).shape;
         let nce = &self.device.description().nce;
-        let engine = conv.groups == 1
-            && pads[0] == pads[1]
-            && conv.kernel.iter().all(|&size| size <= nce.max_kernel);
+        let engine =
+            conv.groups == 1 && pads[0] == pads[1] && conv.kernel.iter().all(|&size| size <= nce.max_kernel);
         if !engine {
             let name = if conv.groups == 1 { "Deconvolution" } else { "DepthDeconv" };
             // Zeros between pixels are skipped.

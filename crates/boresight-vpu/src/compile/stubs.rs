@@ -15,6 +15,7 @@ pub(crate) enum Post {
 
 /// A convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each says of itself whether a part is there")]
 pub(crate) struct ConvStub {
     pub(crate) kernel: [usize; 2],
     pub(crate) stride: [usize; 2],
@@ -117,7 +118,7 @@ impl Shaping<'_> {
         }
         let sizes = vec![channels / conv.groups; conv.groups];
         let part = ConvStub { groups: 1, ..conv };
-        self.split(stage, &sizes, outputs / channels.max(1), outputs / conv.groups, part, "@group");
+        self.split(stage, &sizes, Some(outputs / conv.groups), part, "@group");
     }
 
     fn ends(&self, stage: StageId) -> (ValueId, ValueId) {
@@ -125,13 +126,12 @@ impl Shaping<'_> {
         (stage.inputs[0], stage.outputs[0])
     }
 
-    /// Replaces a convolution by several, each of some of the input's channels.
+    /// Replaces a convolution by several, each of some of the input's channels; it makes as many, or a number of its own.
     fn split(
         &mut self,
         stage: StageId,
         sizes: &[usize],
-        _ratio: usize,
-        outputs_each: usize,
+        outputs_each: Option<usize>,
         part: ConvStub,
         suffix: &'static str,
     ) {
@@ -141,7 +141,7 @@ impl Shaping<'_> {
         self.graph.remove(stage);
         let (mut taken, mut made) = (Vec::new(), Vec::new());
         for &size in sizes {
-            let outputs = if outputs_each == 0 { size } else { outputs_each };
+            let outputs = outputs_each.unwrap_or(size);
             let sub_input = self.graph.value(from.with_channels(size));
             let sub_output = self.graph.value(to.with_channels(outputs));
             let whole = part.whole.with_channels(outputs);
@@ -267,7 +267,9 @@ impl Shaping<'_> {
         let Some(conv) = self.stubs.conv(self.graph, stage) else { return };
         let (input, output) = self.ends(stage);
         let from = self.graph.of(input).shape;
-        if !conv.engine || conv.groups != from.channels || from.channels != self.graph.of(output).shape.channels
+        if !conv.engine
+            || conv.groups != from.channels
+            || from.channels != self.graph.of(output).shape.channels
         {
             return;
         }
@@ -281,7 +283,7 @@ impl Shaping<'_> {
         if !from.channels.is_multiple_of(block) {
             sizes.push(from.channels % block);
         }
-        self.split(stage, &sizes, 1, 0, part, "@tile");
+        self.split(stage, &sizes, None, part, "@tile");
     }
 
     /// Channels of one dense block: the fewest of those that are cheapest in sum; all where none fits.

@@ -4,24 +4,24 @@ use crate::zoo::{self, JOIN};
 use boresight_vpu::{Device, StageRow, Transfer, Vpu};
 
 /// Seconds for a unit of each amount of [`StageRow::amounts`].
-pub type Rates = [f64; 5];
+pub(crate) type Rates = [f64; 5];
 
 /// One published run time and the stages of its network.
 #[derive(Debug)]
-pub struct Row {
-    pub name: String,
-    pub family: &'static str,
-    pub side: usize,
-    pub bands: usize,
+pub(crate) struct Row {
+    pub(crate) name: String,
+    pub(crate) family: &'static str,
+    pub(crate) side: usize,
+    pub(crate) bands: usize,
     /// Milliseconds.
-    pub latency: f64,
+    pub(crate) latency: f64,
     /// Milliseconds on the link.
     transfer: f64,
     stages: Vec<StageRow>,
 }
 
 /// Every published run time whose network can be built.
-pub fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let text = include_str!("../../data/timings.csv");
     text.lines().skip(1).map(row).collect()
 }
@@ -72,19 +72,19 @@ impl Row {
     }
 
     /// Milliseconds at these rates.
-    pub fn predict(&self, rates: &Rates) -> f64 {
+    pub(crate) fn predict(&self, rates: &Rates) -> f64 {
         let amounts = self.amounts(rates);
         self.transfer + 1e3 * amounts.iter().zip(rates).map(|(amount, rate)| amount * rate).sum::<f64>()
     }
 }
 
 /// The rates of the device files, which are the same in all.
-pub fn committed() -> Rates {
+pub(crate) fn committed() -> Rates {
     Device::named("myriad-x").unwrap().description().unit_seconds()
 }
 
 /// Rates with the least sum of squares of relative errors, none of them negative.
-pub fn fit(rows: &[&Row]) -> Rates {
+pub(crate) fn fit(rows: &[&Row]) -> Rates {
     // Where to start from, and where a rate stays that no row tells about: a SHAVE then multiplies at a tenth of what
     // its 8 lanes could do.
     let mut rates = [1.0 / 700e6, 1e-10, 1e-10, 1.0 / 0.56e9, 1e-5];
@@ -108,8 +108,10 @@ fn solve(table: &[(Rates, f64)], mut rates: Rates) -> Rates {
         for at in 1..rates.len() {
             let (mut above, mut below) = (0.0, 0.0);
             for (amounts, wanted) in table {
-                let others: f64 =
-                    (0..rates.len()).filter(|&other| other != at).map(|other| amounts[other] * rates[other]).sum();
+                let others: f64 = (0..rates.len())
+                    .filter(|&other| other != at)
+                    .map(|other| amounts[other] * rates[other])
+                    .sum();
                 above += amounts[at] * (wanted - others);
                 below += amounts[at] * amounts[at];
             }
@@ -122,8 +124,9 @@ fn solve(table: &[(Rates, f64)], mut rates: Rates) -> Rates {
 }
 
 /// The median of absolute relative errors of (measured, predicted), and all ratios in order.
-pub fn errors(pairs: &[(f64, f64)]) -> (f64, Vec<f64>) {
-    let mut absolute: Vec<f64> = pairs.iter().map(|(measured, found)| (found / measured - 1.0).abs()).collect();
+pub(crate) fn errors(pairs: &[(f64, f64)]) -> (f64, Vec<f64>) {
+    let mut absolute: Vec<f64> =
+        pairs.iter().map(|(measured, found)| (found / measured - 1.0).abs()).collect();
     absolute.sort_by(f64::total_cmp);
     let mut ratios: Vec<f64> = pairs.iter().map(|(measured, found)| measured / found).collect();
     ratios.sort_by(f64::total_cmp);
@@ -131,14 +134,16 @@ pub fn errors(pairs: &[(f64, f64)]) -> (f64, Vec<f64>) {
 }
 
 /// Spearman's rank correlation.
-pub fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
+pub(crate) fn rank_correlation(pairs: &[(f64, f64)]) -> f64 {
     let rank = |value: f64, of: fn(&(f64, f64)) -> f64| {
         let less = pairs.iter().filter(|pair| of(pair) < value).count();
         let equal = pairs.iter().filter(|pair| of(pair).total_cmp(&value).is_eq()).count();
         less as f64 + (equal as f64 - 1.0) / 2.0
     };
-    let ranks: Vec<(f64, f64)> =
-        pairs.iter().map(|&(first, second)| (rank(first, |pair| pair.0), rank(second, |pair| pair.1))).collect();
+    let ranks: Vec<(f64, f64)> = pairs
+        .iter()
+        .map(|&(first, second)| (rank(first, |pair| pair.0), rank(second, |pair| pair.1)))
+        .collect();
     let mean = (pairs.len() as f64 - 1.0) / 2.0;
     let product = |of: fn(f64, f64) -> f64| ranks.iter().map(|&(a, b)| of(a - mean, b - mean)).sum::<f64>();
     product(|a, b| a * b) / (product(|a, _| a * a) * product(|_, b| b * b)).sqrt()

@@ -3,13 +3,13 @@
 use boresight_ir::{Builder, Conv2d, Error, Filling, Network, NodeId, Op, Resize, Shape, Window};
 
 /// How the names of nodes begin that only join outputs.
-pub const JOIN: &str = "join";
+pub(crate) const JOIN: &str = "join";
 
 /// A network and the number of values of all its outputs.
 #[derive(Debug)]
-pub struct Built {
-    pub network: Network,
-    pub values: usize,
+pub(crate) struct Built {
+    pub(crate) network: Network,
+    pub(crate) values: usize,
 }
 
 /// What follows a convolution.

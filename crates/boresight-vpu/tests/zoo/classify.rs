@@ -24,7 +24,7 @@ pub(super) fn resnet50(mut build: Build) -> Result<Built, Error> {
     build.classify(map, 1000)
 }
 
-/// Vasu et al., MobileOne, 2022, table 2, as it is deployed: one branch a block.
+/// Vasu et al., `MobileOne`, 2022, table 2, as it is deployed: one branch a block.
 pub(super) fn mobileone_s0(mut build: Build) -> Result<Built, Error> {
     let mut map = build.conv(build.input(), 48, [3, 2], Act::Relu)?;
     for (blocks, width) in [(2, 48), (8, 128), (10, 256), (1, 1024)] {

@@ -139,13 +139,7 @@ pub(super) fn yolov8(mut build: Build, widths: [usize; 5], depth: usize) -> Resu
 }
 
 /// The block `C2f`: half of the channels goes on, and all in-between results are joined.
-fn partial(
-    build: &mut Build,
-    map: NodeId,
-    width: usize,
-    blocks: usize,
-    adds: bool,
-) -> Result<NodeId, Error> {
+fn partial(build: &mut Build, map: NodeId, width: usize, blocks: usize, adds: bool) -> Result<NodeId, Error> {
     let map = build.conv(map, width, [1, 1], Act::Silu)?;
     let half = width / 2;
     let mut last = build.slice(map, half, half)?;

@@ -7,16 +7,16 @@ mod segment;
 
 use boresight_ir::Error;
 use build::Build;
-pub use build::{Built, JOIN};
+pub(crate) use build::{Built, JOIN};
 
 /// A family of networks, for leaving it out of a fit.
-pub type Family = &'static str;
+pub(crate) type Family = &'static str;
 
 /// The network of this name for images of `side` x `side` pixels and `bands` bands, and its family.
 ///
 /// # Errors
 /// When a size does not fit, which no published one does.
-pub fn network(name: &str, side: usize, bands: usize) -> Result<Option<(Family, Built)>, Error> {
+pub(crate) fn network(name: &str, side: usize, bands: usize) -> Result<Option<(Family, Built)>, Error> {
     let build = Build::new(bands, side)?;
     Ok(Some(match name {
         "ResNet-50" => ("ResNet", classify::resnet50(build)?),

@@ -3,7 +3,7 @@
 use super::build::{Act, Build, Built};
 use boresight_ir::{Conv2d, Error, Filling, NodeId, Op};
 
-/// github.com/NitinJSanket/prg_prgncs: four residual blocks with max pooling, four times a transposed 3x3 convolution with
+/// `github.com/NitinJSanket/prg_prgncs`: four residual blocks with max pooling, four times a transposed 3x3 convolution with
 /// stride 2 and a 3x3 convolution, and four outputs. Its layers are not listed; these have its numbers of parameters for every
 /// published width and number of bands.
 pub(super) fn encoder_decoder(mut build: Build, width: usize) -> Result<Built, Error> {
