@@ -2,7 +2,6 @@
 //!
 //! `cargo run --release --example estimate -- 'u1;w;n;cba16r-x;cba16r-x;cba16r-x'`; `-- --help` explains the rest.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
-#![expect(clippy::doc_markdown, reason = "the comments on the command line are the text of --help")]
 
 #[path = "../vessel_search/refusal.rs"]
 mod refusal;
@@ -164,7 +163,7 @@ fn draw(cli: &Cli, vpu: &Vpu, count: u64) -> Result<(), Box<dyn Error>> {
             Some(folder) => {
                 let path = folder.join(format!("{}_{at:04}.onnx", cli.size));
                 let seed = Seed::new(cli.seed).derive("weights", at);
-                std::fs::write(&path, Export::new(&network, &weights(&network, seed)?).write()?)
+                std::fs::write(&path, Export::new(&network, &weights(&network, seed)).write()?)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
                 Some(path)
             }
@@ -185,7 +184,7 @@ fn draw(cli: &Cli, vpu: &Vpu, count: u64) -> Result<(), Box<dyn Error>> {
 }
 
 /// Random weights. Normalisations are random too: the compiler leaves one out that changes nothing.
-fn weights(network: &Network, seed: Seed) -> Result<Weights, Box<dyn Error>> {
+fn weights(network: &Network, seed: Seed) -> Weights {
     let mut weights = Weights::initial(network, seed);
     let layout = weights.layout().clone();
     let mut stream = seed.derive("statistics", 0).stream();
@@ -196,7 +195,7 @@ fn weights(network: &Network, seed: Seed) -> Result<Weights, Box<dyn Error>> {
             }
         }
     }
-    Ok(weights)
+    weights
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "weights are kept in f32")]

@@ -1,4 +1,4 @@
-//! Single operators and small blocks: those of data/myriad/ops_stage_table.csv that a `Network` can express.
+//! Single operators and small blocks, among them those of the table of 127 operators that a `Network` can express.
 
 use crate::judge::judge;
 use boresight::deploy::onnx::Opset;
@@ -225,7 +225,7 @@ fn joins(cases: &mut Vec<(String, Network)>) {
     let input = skip.0.input();
     skip.1 = skip.add(Op::Concat, &[skip.1, input]);
     cases.push(("concat_skip_conv".into(), skip.then(Op::Conv2d(conv(32, 3))).done()));
-    let mut excite = Build::on(IMAGE).then(Op::Conv2d(conv(32, 3)));
+    let excite = Build::on(IMAGE).then(Op::Conv2d(conv(32, 3)));
     let map = excite.1;
     let excite = excite.then(Op::GlobalAvgPool).then(Op::Conv2d(conv(8, 1))).then(Op::Relu);
     let mut excite = excite.then(Op::Conv2d(conv(32, 1))).then(Op::Sigmoid);
