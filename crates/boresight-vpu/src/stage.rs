@@ -69,7 +69,7 @@ pub struct StageRow {
     pub tiles: [usize; 3],
     /// What it writes.
     pub output: Shape,
-    /// Vector cores that it gets.
+    /// Vector cores that it gets; a stage of the engine has those of what runs beside it.
     pub shaves: u32,
     /// Whether it runs beside the engine's stage in the row before.
     pub beside: bool,
@@ -112,10 +112,10 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
             injected.map_or([0; 2], |(_, child)| [child.inputs.len(), child.outputs.len()]);
         let own = |list: &[ValueId], others: usize| list[..list.len() - others].to_vec();
         let ends = [own(&stage.inputs, inputs), own(&stage.outputs, outputs)];
-        rows.push(row(network, compiled, id, &ends, injected.is_some()));
+        rows.push(row(network, compiled, id, &ends));
         if let Some((child, stage)) = injected {
             let ends = [stage.inputs.clone(), stage.outputs.clone()];
-            let mut beside = row(network, compiled, child, &ends, false);
+            let mut beside = row(network, compiled, child, &ends);
             beside.shaves = compiled.memory.cores[id as usize];
             beside.beside = true;
             rows.push(beside);
@@ -129,7 +129,6 @@ fn row(
     compiled: &Compiled,
     id: StageId,
     [inputs, outputs]: &[Vec<ValueId>; 2],
-    hosts: bool,
 ) -> StageRow {
     let graph = &compiled.graph;
     let stage = graph.at(id);
@@ -157,7 +156,7 @@ fn row(
         cost_cycles: nce.map(|nce| nce.cost),
         tiles: stage.grid.map(usize::from),
         output: graph.of(outputs[0]).shape,
-        shaves: if hosts { 0 } else { compiled.memory.cores[id as usize] },
+        shaves: compiled.memory.cores[id as usize],
         beside: false,
         bytes: inputs.iter().chain(outputs).map(bytes).sum::<u64>() + coefficients,
         external_bytes: inputs.iter().chain(outputs).filter(outside).map(bytes).sum::<u64>() + coefficients,

@@ -8,7 +8,7 @@ use boresight_vpu::{Device, Error, Limit, Prediction, Remembering, Transfer, Uni
 use std::num::NonZeroUsize;
 
 fn device() -> Device {
-    Device::named("myriad-x").unwrap()
+    Device::named("myriad-x").unwrap().with_transfer(Transfer::F16)
 }
 
 /// A network of nodes that read the one before, on an image of this shape.
