@@ -9,7 +9,7 @@ mod report;
 mod table;
 
 use boresight::core::{SearchSpace, Seed};
-use boresight::deploy::onnx::Export;
+use boresight::deploy::onnx::{self, Export, ReadOptions};
 use boresight::ir::{Network, Role, Weights};
 use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace};
 use boresight::vpu::{Device, Prediction, Transfer, Vpu};
@@ -35,9 +35,10 @@ struct Cli {
     #[arg(long, value_name = "S", default_value_t = 1)]
     seed: u64,
 
-    /// Rows and columns of the image, for networks of the search space.
-    #[arg(long, value_name = "PIXELS", default_value_t = 128)]
-    size: usize,
+    /// Rows and columns of the image: 128 for networks of the search space unless it is given,
+    /// and what an ONNX file says unless it leaves them open.
+    #[arg(long, value_name = "PIXELS", verbatim_doc_comment)]
+    size: Option<usize>,
 
     /// Bands of the image, for networks of the search space.
     #[arg(long, value_name = "N", default_value_t = 4)]
@@ -73,6 +74,12 @@ enum Form {
     F16,
     F32,
     U8,
+}
+
+impl Cli {
+    fn pixels(&self) -> usize {
+        self.size.unwrap_or(128)
+    }
 }
 
 fn main() -> ExitCode {
@@ -119,14 +126,14 @@ fn device(cli: &Cli) -> Result<Device, Box<dyn Error>> {
 
 /// Networks of every size: the point is what they cost.
 fn settings(cli: &Cli) -> SpaceSettings {
-    SpaceSettings { tile: cli.size, bands: cli.bands, ..SpaceSettings::default() }
+    SpaceSettings { tile: cli.pixels(), bands: cli.bands, ..SpaceSettings::default() }
 }
 
 fn read(cli: &Cli, network: &str) -> Result<Network, Box<dyn Error>> {
     let path = Path::new(network);
     let is = |extension: &str| path.extension().is_some_and(|found| found.eq_ignore_ascii_case(extension));
     if is("onnx") {
-        return read_onnx(path);
+        return read_onnx(cli, path);
     }
     if is("json") {
         let text = std::fs::read_to_string(path).map_err(|error| format!("{network}: {error}"))?;
@@ -144,14 +151,19 @@ fn read(cli: &Cli, network: &str) -> Result<Network, Box<dyn Error>> {
     Ok(space.decode(&genotype).map_err(|error| format!("{network}: {error}"))?)
 }
 
-/// The one place that waits for the reader of ONNX files.
-fn read_onnx(path: &Path) -> Result<Network, Box<dyn Error>> {
-    Err(format!("{}: ONNX files cannot be read yet; give a code or a network as JSON", path.display()).into())
+/// The network in an ONNX file; where the file leaves its size open, `--size` gives it.
+fn read_onnx(cli: &Cli, path: &Path) -> Result<Network, Box<dyn Error>> {
+    let about = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    let bytes = std::fs::read(path).map_err(|error| about(&error))?;
+    let size = cli.size.map(|size| [size; 2]);
+    let options = ReadOptions { folder: path.parent(), size, ..ReadOptions::default() };
+    let model = onnx::read(&bytes, &options);
+    Ok(model.map_err(|error| about(&error))?.network)
 }
 
 fn draw(cli: &Cli, vpu: &Vpu, count: u64) -> Result<(), Box<dyn Error>> {
     let space = UnetSpace::new(settings(cli), boresight::space::supports_everything)
-        .map_err(|error| format!("--size {}: {error}", cli.size))?;
+        .map_err(|error| format!("--size {}: {error}", cli.pixels()))?;
     if let Some(folder) = &cli.export {
         std::fs::create_dir_all(folder)
             .map_err(|error| format!("--export {}: the folder cannot be made: {error}", folder.display()))?;
@@ -161,7 +173,7 @@ fn draw(cli: &Cli, vpu: &Vpu, count: u64) -> Result<(), Box<dyn Error>> {
         let network = space.decode(&genotype)?;
         let onnx = match &cli.export {
             Some(folder) => {
-                let path = folder.join(format!("{}_{at:04}.onnx", cli.size));
+                let path = folder.join(format!("{}_{at:04}.onnx", cli.pixels()));
                 let seed = Seed::new(cli.seed).derive("weights", at);
                 std::fs::write(&path, Export::new(&network, &weights(&network, seed)).write()?)
                     .map_err(|error| format!("{}: {error}", path.display()))?;
