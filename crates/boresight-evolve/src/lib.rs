@@ -11,4 +11,4 @@ pub use error::Error;
 pub use genetic::{GeneticAlgorithm, GeneticSettings};
 pub use pending::Pending;
 pub use random::RandomSearch;
-pub use ranking::{FitnessForm, Ranking};
+pub use ranking::{Candidate, FitnessForm, Ranking, Standing};
