@@ -58,6 +58,29 @@ pub enum Error {
     /// A random search that may not try anything.
     #[error("a random search needs a budget of at least 1 trial, not 0")]
     NoBudget,
+    /// A population that breeds nothing.
+    #[error("a generation needs at least 1 offspring, not 0")]
+    NoOffspring,
+    /// A strategy that may have no trial waiting can never ask.
+    #[error("at least 1 trial must be allowed to wait for its verdict, not 0")]
+    NothingWaits,
+    /// Reference directions that do not make niches.
+    #[error("{count} reference directions: they must be some, of one length, finite, not negative and not all zeros")]
+    ReferenceDirections {
+        /// How many were given.
+        count: usize,
+    },
+    /// Reference directions of another dimension than the objectives.
+    #[error("reference directions have {found} values, the ranking has {expected} objectives")]
+    DirectionLength {
+        /// How many objectives there are.
+        expected: usize,
+        /// How many values a direction has.
+        found: usize,
+    },
+    /// A part that compares objectives was given a fitness.
+    #[error("survival by niches needs a Pareto ranking, not a fitness")]
+    NeedsPareto,
     /// The name belongs to no fitness form.
     #[error(
         "`{name}` is no fitness form, choose weighted-exponential, multiplicative, logarithmic, sigmoid or stepwise"

@@ -93,7 +93,9 @@ impl<'trial, G> From<&'trial Trial<G>> for Candidate<'trial> {
 /// Where a candidate stands among those that it was compared with.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Standing {
-    /// The layer, 0 for the best; less is better.
+    /// 0 for those that keep every constraint; above that, more for breaking more of them.
+    pub tier: usize,
+    /// The layer among all that were compared, 0 for the best; less is better.
     pub layer: usize,
     /// How much room it has within its layer, such as the crowding distance; more is better.
     pub spread: f64,
@@ -280,7 +282,7 @@ impl Ranking {
         for (number, layer) in layers.iter().enumerate() {
             let members: Vec<&[f64]> = layer.iter().map(|&at| points[at]).collect();
             for (&at, spread) in layer.iter().zip(crowding_distance(&members)) {
-                standings[measured[at]] = Standing { layer: number, spread };
+                standings[measured[at]] = Standing { tier: 0, layer: number, spread };
             }
         }
         layers.len()
@@ -295,7 +297,7 @@ fn place_ascending(mut keys: Vec<(usize, f64)>, first: usize, standings: &mut [S
         if position > 0 && key.total_cmp(&keys[position - 1].1).is_ne() {
             layer += 1;
         }
-        standings[at] = Standing { layer, spread: 0.0 };
+        standings[at] = Standing { tier: 0, layer, spread: 0.0 };
     }
     if keys.is_empty() { first } else { layer + 1 }
 }
@@ -316,13 +318,16 @@ fn place_rest(
         Some(&most) if most > 0.0 && most.is_finite() => violation.amount / most,
         _ => 1.0,
     };
-    let mut first = first;
+    let mut next = first;
     for kind in [Failure::Violating, Failure::Infeasible, Failure::Diverged] {
         let of_kind = rest.iter().map(|&at| (at, failure(candidates[at].verdict)));
         let keys = of_kind
             .filter(|(_, (found, _))| *found == kind)
             .map(|(at, (_, violations))| (at, violations.iter().map(share).sum::<f64>()));
-        first = place_ascending(keys.collect(), first, standings);
+        next = place_ascending(keys.collect(), next, standings);
+    }
+    for at in rest {
+        standings[at].tier = standings[at].layer - first + 1;
     }
 }
 
