@@ -104,12 +104,7 @@ impl<S: SearchSpace> Evolution<S> {
     ///
     /// # Errors
     /// When the settings or the parts break a rule.
-    pub fn new(
-        space: S,
-        parts: Parts<S>,
-        settings: EvolutionSettings,
-        seed: Seed,
-    ) -> Result<Self, Error> {
+    pub fn new(space: S, parts: Parts<S>, settings: EvolutionSettings, seed: Seed) -> Result<Self, Error> {
         settings.check()?;
         parts.survival.check(&parts.ranking)?;
         Ok(Self {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod benchmarks;
 mod error;
 mod evolution;
 mod genetic;
@@ -9,6 +10,7 @@ pub mod parts;
 mod pending;
 mod random;
 mod ranking;
+mod real;
 
 pub use error::Error;
 pub use evolution::{Evolution, EvolutionSettings, Pace};
@@ -18,3 +20,4 @@ pub use parts::Parts;
 pub use pending::Pending;
 pub use random::RandomSearch;
 pub use ranking::{Candidate, FitnessForm, Ranking, Standing};
+pub use real::{Bounded, Polynomial, RealSpace, RealVector, SimulatedBinary};

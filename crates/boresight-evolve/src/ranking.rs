@@ -201,8 +201,12 @@ impl Ranking {
         let Some(best) = standings.iter().map(|standing| standing.layer).min() else {
             return Winners::Nothing;
         };
-        let winners: Vec<&Trial<G>> =
-            trials.iter().zip(&standings).filter(|(_, at)| at.layer == best).map(|(trial, _)| trial).collect();
+        let winners: Vec<&Trial<G>> = trials
+            .iter()
+            .zip(&standings)
+            .filter(|(_, at)| at.layer == best)
+            .map(|(trial, _)| trial)
+            .collect();
         match winners.first().map(|trial| &trial.verdict) {
             Some(verdict) if self.competes(verdict) => Winners::Feasible(winners),
             Some(verdict) if !failure(verdict).1.is_empty() => Winners::LeastViolating(winners),
@@ -303,12 +307,7 @@ fn place_ascending(mut keys: Vec<(usize, f64)>, first: usize, standings: &mut [S
 }
 
 /// Places candidates that do not compete: by kind of failure, then by how far they break constraints.
-fn place_rest(
-    candidates: &[Candidate<'_>],
-    rest: Vec<usize>,
-    first: usize,
-    standings: &mut [Standing],
-) {
+fn place_rest(candidates: &[Candidate<'_>], rest: Vec<usize>, first: usize, standings: &mut [Standing]) {
     let mut largest: BTreeMap<&str, f64> = BTreeMap::new();
     for violation in rest.iter().flat_map(|&at| failure(candidates[at].verdict).1) {
         let most = largest.entry(&violation.constraint).or_insert(0.0);

@@ -4,7 +4,9 @@
 mod toy;
 
 use boresight_core::{Direction, Outcome, Seed, TrialId};
-use boresight_evolve::parts::{FromSpace, OldestDies, Sometimes, Survival, Uniform, WarmStart, lattice_directions};
+use boresight_evolve::parts::{
+    FromSpace, OldestDies, Sometimes, Survival, Uniform, WarmStart, lattice_directions,
+};
 use boresight_evolve::{Candidate, Error, Evolution, EvolutionSettings, Pace, Parts, Ranking};
 use boresight_testkit::{generation_laws, novelty_law, strategy_laws};
 use std::collections::BTreeSet;
@@ -31,8 +33,7 @@ const VERDICTS: [fn(&Vec<bool>) -> Outcome; 3] = [|bits| measure(bits), |bits| m
 #[test]
 fn evolution_in_generations_keeps_the_laws() {
     for (length, population, offspring) in [(30, 12, 12), (30, 5, 8), (4, 10, 10)] {
-        let settings =
-            EvolutionSettings { population, offspring, trials: 43, pace: Pace::Generations };
+        let settings = EvolutionSettings { population, offspring, trials: 43, pace: Pace::Generations };
         for (ranking, set) in [(pareto(), 0), (pareto(), 1), (pareto(), 2), (fitness(), 0)] {
             let make = |seed| {
                 Evolution::new(bits(length), sets(&ranking).swap_remove(set), settings.clone(), seed).unwrap()
@@ -100,7 +101,9 @@ fn a_part_can_be_replaced_alone() {
     let settings = EvolutionSettings::generations(4, 30);
     let mut strategy = Evolution::new(bits(30), parts, settings, Seed::new(1)).unwrap();
     // Copies are never new, so every member is a fresh one.
-    assert!(run(&mut strategy, 9, |bits| measure(bits)).iter().all(|trial| trial.proposal.parents.is_empty()));
+    assert!(
+        run(&mut strategy, 9, |bits| measure(bits)).iter().all(|trial| trial.proposal.parents.is_empty())
+    );
 }
 
 #[test]
@@ -146,7 +149,11 @@ fn settings_that_break_a_rule_are_refused() {
     let refused = Evolution::new(bits(9), niches(fitness()), settings, Seed::new(1)).unwrap_err();
     assert_eq!(refused, Error::NeedsPareto);
     let none = Ranking::Pareto { directions: Vec::<Direction>::new() };
-    let refused =
-        Evolution::new(bits(9), Parts { selection: Box::new(Uniform), ..Parts::nsga2(none) }, EvolutionSettings::default(), Seed::new(1));
+    let refused = Evolution::new(
+        bits(9),
+        Parts { selection: Box::new(Uniform), ..Parts::nsga2(none) },
+        EvolutionSettings::default(),
+        Seed::new(1),
+    );
     assert_eq!(refused.unwrap_err(), Error::NoObjectives);
 }

@@ -81,8 +81,7 @@ fn alone(point: &[f64], others: &[Vec<f64>], reference: &[f64]) -> f64 {
     let whole: f64 = point.iter().zip(reference).map(|(value, limit)| limit - value).product();
     let mut limited: Vec<Vec<f64>> = Vec::with_capacity(others.len());
     for other in others {
-        let corner: Vec<f64> =
-            point.iter().zip(other).map(|(value, other)| value.max(*other)).collect();
+        let corner: Vec<f64> = point.iter().zip(other).map(|(value, other)| value.max(*other)).collect();
         // In the plane, what is beaten costs less to carry along than to find.
         if point.len() > 2 {
             if limited.iter().any(|kept| covers(kept, &corner)) {

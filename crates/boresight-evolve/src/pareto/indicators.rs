@@ -65,8 +65,7 @@ pub fn knee_points<P: AsRef<[f64]>>(front: &[P], directions: &[Direction], neigh
     }
     let scaled = scaled(front, directions);
     let near: Vec<Vec<usize>> = (0..front.len()).map(|at| nearest(&scaled, at, neighbours)).collect();
-    let trade: Vec<f64> =
-        (0..front.len()).map(|at| worst_trade(&scaled, at, &near[at])).collect();
+    let trade: Vec<f64> = (0..front.len()).map(|at| worst_trade(&scaled, at, &near[at])).collect();
     let bends = |at: &usize| trade[*at] > 1.0 && near[*at].iter().all(|&other| trade[*at] >= trade[other]);
     (0..front.len()).filter(bends).collect()
 }

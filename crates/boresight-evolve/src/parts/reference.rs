@@ -285,7 +285,8 @@ impl Scale {
 fn solve(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
     let size = rows.len();
     for column in 0..size {
-        let pivot = (column..size).max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()))?;
+        let pivot =
+            (column..size).max_by(|&a, &b| rows[a][column].abs().total_cmp(&rows[b][column].abs()))?;
         rows.swap(column, pivot);
         let (done, below) = rows.split_at_mut(column + 1);
         let pivot = &done[column];
@@ -339,7 +340,9 @@ mod tests {
 
     #[test]
     fn directions_that_break_a_rule_are_refused() {
-        for directions in [vec![], vec![vec![0.0, 0.0]], vec![vec![1.0, 0.0], vec![1.0]], vec![vec![-1.0, 2.0]]] {
+        for directions in
+            [vec![], vec![vec![0.0, 0.0]], vec![vec![1.0, 0.0], vec![1.0]], vec![vec![-1.0, 2.0]]]
+        {
             assert!(NicheSurvival::new(directions).is_err());
         }
     }

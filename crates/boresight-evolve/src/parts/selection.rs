@@ -92,7 +92,8 @@ mod tests {
 
     #[test]
     fn equals_win_equally_often() {
-        let wins = (0..4000).filter(|&seed| Tournament { size: 3 }.select(&[standing(0, 1.0); 3], 1, Seed::new(seed)) == [1]);
+        let wins = (0..4000)
+            .filter(|&seed| Tournament { size: 3 }.select(&[standing(0, 1.0); 3], 1, Seed::new(seed)) == [1]);
         // A third of 4000, within four standard deviations of 30.
         assert!((1213..1454).contains(&wins.count()));
     }
