@@ -64,6 +64,24 @@ pub enum Error {
     /// A strategy that may have no trial waiting can never ask.
     #[error("at least 1 trial must be allowed to wait for its verdict, not 0")]
     NothingWaits,
+    /// A setting that must be at least 1 is 0.
+    #[error("{setting} must be at least 1, not 0")]
+    Zero {
+        /// The setting's name.
+        setting: &'static str,
+    },
+    /// A setting that must be at least 2 is less.
+    #[error("{setting} must be at least 2")]
+    BelowTwo {
+        /// The setting's name.
+        setting: &'static str,
+    },
+    /// A rung that everybody passes halves nothing.
+    #[error("the reduction must be at least 2, not {reduction}")]
+    Reduction {
+        /// What was given.
+        reduction: usize,
+    },
     /// Reference directions that do not make niches.
     #[error(
         "{count} reference directions: they must be some, of one length, finite, not negative and not all zeros"

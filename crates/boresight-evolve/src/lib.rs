@@ -4,10 +4,14 @@ pub mod benchmarks;
 mod error;
 mod evolution;
 mod genetic;
+mod guided;
+mod halving;
+mod local;
 mod novelty;
 pub mod pareto;
 pub mod parts;
 mod pending;
+mod process;
 mod random;
 mod ranking;
 mod real;
@@ -15,6 +19,11 @@ mod real;
 pub use error::Error;
 pub use evolution::{Evolution, EvolutionSettings, Pace};
 pub use genetic::{GeneticAlgorithm, GeneticSettings};
+pub use guided::{
+    Acquisition, ExpectedImprovement, Features, GuidedParts, GuidedSearch, GuidedSettings, LowerBound,
+};
+pub use halving::{Halving, HalvingSettings};
+pub use local::{LocalParts, LocalSearch, LocalSettings};
 pub use novelty::{CanonicalKey, Novelty};
 pub use parts::Parts;
 pub use pending::Pending;

@@ -247,6 +247,19 @@ impl Ranking {
         self.values(verdict).is_some()
     }
 
+    /// What is compared of a verdict that competes, so that less is better: the objectives, or the fitness.
+    pub(crate) fn minimised(&self, verdict: &Outcome) -> Option<Vec<f64>> {
+        let values = self.values(verdict)?;
+        match self {
+            Self::Pareto { directions } => {
+                Some(values.iter().zip(directions).map(|(&value, way)| way.minimised(value)).collect())
+            }
+            Self::Fitness { .. } => {
+                self.fitness(verdict).filter(|fitness| fitness.is_finite()).map(|fitness| vec![-fitness])
+            }
+        }
+    }
+
     /// The objective values by which a verdict competes, if it does.
     pub(crate) fn values<'verdict>(&self, verdict: &'verdict Outcome) -> Option<&'verdict [f64]> {
         let values = verdict.objectives()?;

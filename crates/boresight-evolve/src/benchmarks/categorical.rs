@@ -1,6 +1,7 @@
 //! Genotypes of named choices: those of a table's gene columns.
 
 use crate::Error;
+use crate::parts::Neighbourhood;
 use boresight_core::{Evolvable, SearchSpace, Seed};
 use serde::{Deserialize, Serialize};
 use std::convert::Infallible;
@@ -57,6 +58,22 @@ impl CategoricalSpace {
     pub fn one_hot(&self, genotype: &Categorical) -> Vec<f64> {
         let genes = genotype.0.iter().zip(&self.choices);
         genes.flat_map(|(&own, &count)| (0..count).map(move |at| f64::from(u8::from(at == own)))).collect()
+    }
+}
+
+/// All that differ from a genotype in one gene, as neighbours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OneGene;
+
+impl Neighbourhood<CategoricalSpace> for OneGene {
+    fn neighbours(&self, space: &CategoricalSpace, genotype: &Categorical, _: Seed) -> Vec<Categorical> {
+        space.neighbours(genotype)
+    }
+}
+
+impl Neighbourhood<&CategoricalSpace> for OneGene {
+    fn neighbours(&self, space: &&CategoricalSpace, genotype: &Categorical, _: Seed) -> Vec<Categorical> {
+        space.neighbours(genotype)
     }
 }
 

@@ -5,7 +5,7 @@ mod csv;
 mod problem;
 mod table;
 
-pub use categorical::{Categorical, CategoricalSpace};
+pub use categorical::{Categorical, CategoricalSpace, OneGene};
 pub use csv::Csv;
 pub use problem::Problem;
 pub use table::{Table, TableColumns};

@@ -12,7 +12,7 @@ mod variation;
 pub use reference::{NicheSurvival, lattice_directions};
 pub use selection::{Tournament, Uniform};
 pub use survival::{OldestDies, Truncation};
-pub use variation::{FromSpace, Sometimes, Unchanged, WarmStart};
+pub use variation::{FromSpace, Mutants, Sometimes, Unchanged, WarmStart};
 
 use crate::{Candidate, Error, Novelty, Ranking, Standing};
 use boresight_core::{Evolvable, SearchSpace, Seed};
@@ -34,6 +34,12 @@ pub trait Crossover<S: SearchSpace>: Debug + Send {
 pub trait Mutation<S: SearchSpace>: Debug + Send {
     /// A neighbour of `genotype`.
     fn mutate(&self, space: &S, genotype: &S::Genotype, seed: Seed) -> S::Genotype;
+}
+
+/// Knows what lies next to a member.
+pub trait Neighbourhood<S: SearchSpace>: Debug + Send {
+    /// The neighbours of `genotype`: all of them where they are few, else a sample.
+    fn neighbours(&self, space: &S, genotype: &S::Genotype, seed: Seed) -> Vec<S::Genotype>;
 }
 
 /// Brings what variation made back to what is wanted, such as an even number of stages.

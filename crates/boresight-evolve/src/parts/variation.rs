@@ -1,6 +1,6 @@
 //! Parts that make genotypes, from what any space offers.
 
-use super::{Crossover, Mutation, Repair, Sampling};
+use super::{Crossover, Mutation, Neighbourhood, Repair, Sampling};
 use boresight_core::{Evolvable, SearchSpace, Seed};
 
 /// Sampling, crossover and mutation as the search space has them.
@@ -23,6 +23,26 @@ impl<S: Evolvable> Crossover<S> for FromSpace {
 impl<S: Evolvable> Mutation<S> for FromSpace {
     fn mutate(&self, space: &S, genotype: &S::Genotype, seed: Seed) -> S::Genotype {
         space.mutate(genotype, seed)
+    }
+}
+
+/// So many different mutants as neighbours; fewer where twice as many draws yield no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mutants {
+    /// How many.
+    pub count: usize,
+}
+
+impl<S: Evolvable> Neighbourhood<S> for Mutants {
+    fn neighbours(&self, space: &S, genotype: &S::Genotype, seed: Seed) -> Vec<S::Genotype> {
+        let mut neighbours: Vec<S::Genotype> = Vec::with_capacity(self.count);
+        for index in 0..2 * self.count as u64 {
+            let mutant = space.mutate(genotype, seed.derive("mutant", index));
+            if neighbours.len() < self.count && mutant != *genotype && !neighbours.contains(&mutant) {
+                neighbours.push(mutant);
+            }
+        }
+        neighbours
     }
 }
 
