@@ -3,8 +3,9 @@
 
 use crate::bench::{Bench, RealBench, TableBench};
 use crate::measures::{Measured, Target};
-use boresight::core::{Evaluator, Seed};
+use boresight::core::{Evaluator, Objective, Seed};
 use boresight::evolve::benchmarks::{Csv, Problem, Table, TableColumns};
+use boresight::evolve::pareto::read_front;
 use clap::{Parser, ValueEnum};
 use serde::Deserialize;
 use std::error::Error;
@@ -48,7 +49,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FILE")]
     reference: Option<PathBuf>,
 
-    /// CSV file with a reference front for IGD+, a header and one column for each objective.
+    /// CSV file with a reference front for IGD+: a point a line, under a header or without.
     /// Default: pf/PROBLEM.csv beside the reference file, if it is there.
     #[arg(long, value_name = "FILE", verbatim_doc_comment)]
     front: Option<PathBuf>,
@@ -149,16 +150,15 @@ impl Cli {
     }
 
     fn measure<B: Bench>(&self, bench: &B, best: Option<f64>) -> Result<String, Box<dyn Error>> {
-        let objectives = bench.evaluator().objectives().len();
-        let reference = self.reference_point(objectives)?;
+        let objectives = bench.evaluator().objectives();
+        let reference = self.reference_point(objectives.len())?;
         let front = self.reference_front(objectives)?;
         let target = match self.target.or(best) {
-            Some(value) if objectives == 1 => Some(Target { value, at: self.at.clone() }),
+            Some(value) if objectives.len() == 1 => Some(Target { value, at: self.at.clone() }),
             _ => None,
         };
         let runs = (1..=self.seeds as u64).map(|seed| bench.run(self, Seed::new(seed)));
         let runs = runs.collect::<Result<Vec<_>, _>>()?;
-        let objectives = bench.evaluator().objectives();
         let measured =
             Measured::of(&runs, objectives, reference.as_deref(), front.as_deref(), target.as_ref());
         let name = format!("{:?}", self.strategy).to_lowercase();
@@ -196,19 +196,13 @@ impl Cli {
         Ok(Some(point))
     }
 
-    fn reference_front(&self, objectives: usize) -> Result<Option<Vec<Vec<f64>>>, Box<dyn Error>> {
+    fn reference_front(&self, objectives: &[Objective]) -> Result<Option<Vec<Vec<f64>>>, Box<dyn Error>> {
         let beside = self.reference.as_ref().and_then(|path| path.parent());
         let beside = beside.map(|folder| folder.join("pf").join(format!("{}.csv", self.problem)));
         let Some(path) = self.front.clone().or(beside.filter(|path| path.is_file())) else { return Ok(None) };
         let about = |error: &dyn Error| format!("--front: {}: {error}", path.display());
-        let table = csv(&path).map_err(|error| about(&*error))?;
-        let row = |row: usize| {
-            (0..objectives).map(|column| table.number(row, column)).collect::<Result<Vec<_>, _>>()
-        };
-        if table.rows().first().is_some_and(|row| row.len() != objectives) {
-            return Err(format!("--front: {} has not {objectives} columns", path.display()).into());
-        }
-        Ok(Some((0..table.rows().len()).map(row).collect::<Result<_, _>>().map_err(|error| about(&error))?))
+        let text = read_to_string(&path).map_err(|error| about(&error))?;
+        Ok(Some(read_front(&text, objectives).map_err(|error| about(&error))?))
     }
 }
 

@@ -36,6 +36,19 @@ impl Csv {
         Ok(Self { header, rows, lines })
     }
 
+    /// The table in `text`, which has no header: columns are called `1`, `2` and so on.
+    ///
+    /// # Errors
+    /// When rows have different numbers of fields, or a quote is not closed.
+    pub fn parse_headless(text: &str) -> Result<Self, Error> {
+        let first = records(text.lines().next().unwrap_or_default())?;
+        let count = first.first().map_or(1, |(_, row)| row.len());
+        let names: Vec<String> = (1..=count).map(|number| number.to_string()).collect();
+        let mut csv = Self::parse(&format!("{}\n{text}", names.join(",")))?;
+        csv.lines.iter_mut().for_each(|line| *line -= 1);
+        Ok(csv)
+    }
+
     /// The index of a column.
     ///
     /// # Errors

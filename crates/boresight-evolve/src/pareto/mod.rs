@@ -7,7 +7,7 @@ mod hypervolume;
 mod indicators;
 mod sort;
 
-pub use front::{Winners, write_front};
+pub use front::{Winners, read_front, write_front};
 pub use hypervolume::{hypervolume, hypervolume_2d};
 pub use indicators::{additive_epsilon, igd_plus, knee_points};
 pub use sort::{layer_numbers, non_dominated_sort};
