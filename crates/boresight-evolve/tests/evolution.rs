@@ -8,7 +8,7 @@ use boresight_evolve::parts::{
     FromSpace, OldestDies, Sometimes, Survival, Uniform, WarmStart, lattice_directions,
 };
 use boresight_evolve::{Candidate, Error, Evolution, EvolutionSettings, Pace, Parts, Ranking};
-use boresight_testkit::{generation_laws, novelty_law, strategy_laws};
+use boresight_testkit::{asynchronous_law, generation_laws, novelty_law, resume_law, strategy_laws};
 use std::collections::BTreeSet;
 use toy::{Bits, bits, measure, mixed, pareto, run};
 
@@ -42,6 +42,8 @@ fn evolution_in_generations_keeps_the_laws() {
                 strategy_laws(make, evaluate, 50);
                 generation_laws(make, evaluate, 50);
                 novelty_law(make, evaluate, 50);
+                resume_law(make, evaluate, 50);
+                asynchronous_law(make, evaluate, 50);
             }
         }
     }
@@ -58,6 +60,8 @@ fn evolution_in_a_steady_state_keeps_the_laws() {
             for evaluate in VERDICTS {
                 strategy_laws(make, evaluate, 50);
                 novelty_law(make, evaluate, 50);
+                resume_law(make, evaluate, 50);
+                asynchronous_law(make, evaluate, 50);
             }
         }
     }

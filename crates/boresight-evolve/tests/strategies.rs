@@ -9,7 +9,7 @@ use boresight_evolve::{
     Error, ExpectedImprovement, GuidedParts, GuidedSearch, GuidedSettings, Halving, HalvingSettings,
     LocalParts, LocalSearch, LocalSettings, LowerBound, Novelty, Pace, Ranking,
 };
-use boresight_testkit::{generation_laws, novelty_law, strategy_laws};
+use boresight_testkit::{asynchronous_law, generation_laws, novelty_law, resume_law, strategy_laws};
 use std::collections::BTreeMap;
 use toy::{Bits, bits, measure, mixed, pareto, run};
 
@@ -60,6 +60,8 @@ fn local_search_keeps_the_laws() {
                 strategy_laws(make, evaluate, 50);
                 generation_laws(make, evaluate, 50);
                 novelty_law(make, evaluate, 50);
+                resume_law(make, evaluate, 50);
+                asynchronous_law(make, evaluate, 50);
             }
         }
     }
@@ -75,6 +77,8 @@ fn guided_search_keeps_the_laws() {
                 strategy_laws(make, evaluate, 40);
                 generation_laws(make, evaluate, 40);
                 novelty_law(make, evaluate, 40);
+                resume_law(make, evaluate, 40);
+                asynchronous_law(make, evaluate, 40);
             }
         }
     }
@@ -94,6 +98,8 @@ fn halving_keeps_the_laws() {
             for evaluate in VERDICTS {
                 strategy_laws(make, evaluate, 50);
                 novelty_law(make, evaluate, 50);
+                resume_law(make, evaluate, 50);
+                asynchronous_law(make, evaluate, 50);
                 if pace == Pace::Generations {
                     generation_laws(make, evaluate, 50);
                 }
