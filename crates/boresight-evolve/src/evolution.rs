@@ -1,6 +1,6 @@
 //! The engine of evolutionary strategies: it moves trials between parts and knows when to breed.
 
-use crate::parts::Survivor;
+use crate::parts::{Rival, Survivor};
 use crate::{Candidate, Error, Parts, Pending, Standing};
 use boresight_core::{Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
@@ -154,17 +154,12 @@ impl<S: SearchSpace> Evolution<S> {
 
     /// Queues children for `places`; fresh members where nobody lives.
     fn breed(&mut self, places: usize) {
-        let standings: Vec<Standing> = self.members.iter().map(|member| member.standing).collect();
-        if standings.is_empty() {
+        if self.members.is_empty() {
             return self.found(places);
         }
         let seed = self.seed.derive("breed", self.asked as u64);
         let arity = if self.parts.crossover.is_some() { 2 } else { 1 };
-        let chosen = self.parts.selection.select(
-            &standings,
-            places.next_multiple_of(arity),
-            seed.derive("selection", 0),
-        );
+        let chosen = self.select(places.next_multiple_of(arity), seed.derive("selection", 0));
         for (number, parents) in chosen.chunks(arity).enumerate() {
             let seed = seed.derive("parents", number as u64);
             for child in self.vary(parents, seed) {
@@ -174,18 +169,30 @@ impl<S: SearchSpace> Evolution<S> {
                 let new = if self.parts.novelty.admit(&child.genotype) {
                     Some(child)
                 } else {
-                    self.renew(&standings, arity, seed.derive("again", self.queue.len() as u64))
+                    self.renew(arity, seed.derive("again", self.queue.len() as u64))
                 };
                 self.queue.extend(new);
             }
         }
     }
 
+    /// The indices of so many parents.
+    fn select(&self, count: usize, seed: Seed) -> Vec<usize> {
+        let rivals = self.members.iter();
+        let rivals: Vec<Rival<'_>> = rivals
+            .map(|Member { trial, standing }| Rival {
+                candidate: Candidate::from(trial),
+                standing: *standing,
+            })
+            .collect();
+        self.parts.selection.select(&self.parts.ranking, &rivals, count, seed)
+    }
+
     /// A new child in the place of one that is not; a fresh member where none is found.
-    fn renew(&mut self, standings: &[Standing], arity: usize, seed: Seed) -> Option<Proposal<S::Genotype>> {
+    fn renew(&mut self, arity: usize, seed: Seed) -> Option<Proposal<S::Genotype>> {
         for attempt in 0..TRIES {
             let seed = seed.derive("attempt", attempt);
-            let parents = self.parts.selection.select(standings, arity, seed.derive("selection", 0));
+            let parents = self.select(arity, seed.derive("selection", 0));
             let children = self.vary(&parents, seed);
             let new = children.into_iter().find(|child| self.parts.novelty.admit(&child.genotype));
             if new.is_some() {

@@ -1,7 +1,7 @@
 //! How trials are compared: by one fitness, or by Pareto rank and crowding.
 
 use crate::Error;
-use crate::pareto::{Winners, crowding_distance, front, non_dominated_sort};
+use crate::pareto::{Winners, crowding_distance, dominates, front, non_dominated_sort};
 use boresight_core::{Direction, Outcome, TellError, Trial, TrialId, Violation};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
@@ -239,6 +239,18 @@ impl Ranking {
                 Err(TellError::ObjectiveCount { trial: trial.id, expected, found })
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether `left` is better than `right` by itself: it dominates it or has the better fitness. Verdicts that do not
+    /// compete are neither better nor worse; see [`standings`](Self::standings).
+    pub fn prefers(&self, left: &Outcome, right: &Outcome) -> bool {
+        match self {
+            Self::Pareto { directions } => {
+                let values = self.values(left).zip(self.values(right));
+                values.is_some_and(|(left, right)| dominates(left, right, directions))
+            }
+            Self::Fitness { .. } => self.fitness(left) > self.fitness(right) && self.competes(right),
         }
     }
 

@@ -51,7 +51,7 @@ pub trait Repair<S: SearchSpace>: Debug + Send {
 /// Chooses parents.
 pub trait Selection: Debug + Send {
     /// `count` indices of `members`, which are not empty; each two in a row become a pair.
-    fn select(&self, members: &[Standing], count: usize, seed: Seed) -> Vec<usize>;
+    fn select(&self, ranking: &Ranking, members: &[Rival<'_>], count: usize, seed: Seed) -> Vec<usize>;
 }
 
 /// Chooses who lives on.
@@ -73,6 +73,15 @@ pub trait Survival: Debug + Send {
     fn check(&self, ranking: &Ranking) -> Result<(), Error> {
         ranking.check()
     }
+}
+
+/// A member that may become a parent.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rival<'trial> {
+    /// What is known of it.
+    pub candidate: Candidate<'trial>,
+    /// Where it stood when it survived.
+    pub standing: Standing,
 }
 
 /// A candidate that lives on.
