@@ -8,6 +8,8 @@ mod journal;
 mod pool;
 mod record;
 mod search;
+mod steady;
+mod stop;
 
 pub use cached::Cached;
 pub use error::{Damage, Error, Failure};
@@ -16,3 +18,4 @@ pub use folder::{RunFolder, write_atomically};
 pub use journal::{Contents, Journal, TornLine};
 pub use record::{Event, FORMAT, Header, Record};
 pub use search::{Search, Settings};
+pub use stop::Stop;
