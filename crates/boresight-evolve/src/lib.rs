@@ -15,6 +15,7 @@ mod process;
 mod random;
 mod ranking;
 mod real;
+mod stagnation;
 
 pub use error::Error;
 pub use evolution::{Evolution, EvolutionSettings, Pace};
@@ -30,3 +31,4 @@ pub use pending::Pending;
 pub use random::RandomSearch;
 pub use ranking::{Candidate, FitnessForm, Ranking, Standing};
 pub use real::{Bounded, Polynomial, RealSpace, RealVector, SimulatedBinary};
+pub use stagnation::Stagnation;

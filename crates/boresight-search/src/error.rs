@@ -106,6 +106,12 @@ pub enum Error {
         /// How many trials the strategy proposed.
         asked: usize,
     },
+    /// A limit on something that is not measured.
+    #[error("the limit on `{name}` names no objective of the evaluator")]
+    UnknownLimit {
+        /// The name.
+        name: String,
+    },
     /// An asynchronous run is to be resumed from records in which a trial was never asked for, or is asked for out of
     /// its order.
     #[error("trial {} stands in the records without its ask in its place", .0.0)]
