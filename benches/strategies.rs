@@ -113,7 +113,9 @@ fn sphere(count: usize) -> Vec<Vec<f64>> {
     let mut points = cloud(count, 3);
     for point in &mut points {
         let norm = point.iter().map(|value| value * value).sum::<f64>().sqrt();
-        point.iter_mut().for_each(|value| *value /= norm);
+        for value in point.iter_mut() {
+            *value /= norm;
+        }
     }
     points
 }

@@ -5,7 +5,7 @@ use crate::contestants::build;
 use boresight::core::{Context, Evaluator, Evolvable, Seed, Trial, TrialId};
 use boresight::evolve::benchmarks::{Categorical, CategoricalSpace, OneGene, Problem, Table};
 use boresight::evolve::parts::{Mutants, Neighbourhood};
-use boresight::evolve::{Parts, Polynomial, RealSpace, RealVector, SimulatedBinary};
+use boresight::evolve::{Features, Parts, Polynomial, RealSpace, RealVector, SimulatedBinary};
 use std::error::Error;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub(crate) trait Bench: Sized {
     fn tune<'space>(&self, parts: Parts<&'space Self::Space>, index: Variation)
     -> Parts<&'space Self::Space>;
     fn neighbourhood<'space>(&self) -> Box<dyn Neighbourhood<&'space Self::Space>>;
-    fn features(&self) -> Box<dyn Fn(&Self::Genotype) -> Vec<f64> + Send>;
+    fn features(&self) -> Box<dyn Features<Self::Genotype>>;
 
     /// One run.
     fn run(&self, cli: &Cli, seed: Seed) -> Result<Run, Box<dyn Error>> {
@@ -113,7 +113,7 @@ impl Bench for RealBench<'_> {
         Box::new(Mutants { count: 20 })
     }
 
-    fn features(&self) -> Box<dyn Fn(&RealVector) -> Vec<f64> + Send> {
+    fn features(&self) -> Box<dyn Features<RealVector>> {
         Box::new(|vector: &RealVector| vector.0.clone())
     }
 }
@@ -149,7 +149,7 @@ impl Bench for TableBench<'_> {
         Box::new(OneGene)
     }
 
-    fn features(&self) -> Box<dyn Fn(&Categorical) -> Vec<f64> + Send> {
+    fn features(&self) -> Box<dyn Features<Categorical>> {
         let space = self.space.clone();
         Box::new(move |genotype: &Categorical| space.one_hot(genotype))
     }

@@ -1,5 +1,4 @@
 //! The command line: what is measured on what, and the files that it needs.
-#![expect(clippy::doc_markdown, reason = "the comments on the command line are the text of --help")]
 
 use crate::bench::{Bench, RealBench, TableBench};
 use crate::measures::{Measured, Target};

@@ -102,7 +102,7 @@ pub(crate) fn build<'run, B: Bench>(
             let parts = GuidedParts {
                 sampling: Box::new(FromSpace),
                 mutation: tuned.mutation,
-                features: Box::new(bench.features()),
+                features: bench.features(),
                 acquisition: Box::new(ExpectedImprovement),
                 ranking,
                 novelty: Novelty::default(),

@@ -305,10 +305,10 @@ impl<S: SearchSpace> GuidedSearch<S> {
         let candidate = |index: usize| {
             let seed = seed.derive("candidate", index as u64);
             let parent = seed.derive("parent", 0).stream().pick(parents).map(|&at| &self.told[at]);
-            match parent.filter(|_| index % 4 > 0) {
+            match parent.filter(|_| !index.is_multiple_of(4)) {
                 Some(parent) => {
                     let mutant =
-                        (0..1 + index as u64 % 3).fold(parent.proposal.genotype.clone(), |base, step| {
+                        (0..=index as u64 % 3).fold(parent.proposal.genotype.clone(), |base, step| {
                             self.parts.mutation.mutate(&self.space, &base, seed.derive("mutation", step))
                         });
                     (mutant, Some(parent.id))

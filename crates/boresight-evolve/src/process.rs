@@ -45,7 +45,9 @@ impl Kernel {
 impl Process {
     pub(crate) fn new(kernel: Kernel, points: Vec<Vec<f64>>) -> Self {
         let mut process = Self { kernel, points: Vec::new(), factor: Vec::new() };
-        points.into_iter().for_each(|point| process.add(point));
+        for point in points {
+            process.add(point);
+        }
         process
     }
 

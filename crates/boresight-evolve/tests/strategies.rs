@@ -10,7 +10,6 @@ use boresight_evolve::{
     LocalParts, LocalSearch, LocalSettings, LowerBound, Novelty, Pace, Ranking,
 };
 use boresight_testkit::{asynchronous_law, generation_laws, novelty_law, resume_law, strategy_laws};
-use std::collections::BTreeMap;
 use toy::{Bits, bits, measure, mixed, pareto, run};
 
 const VERDICTS: [fn(&Vec<bool>) -> Outcome; 3] = [|bits| measure(bits), |bits| mixed(bits), all_failed];
@@ -114,11 +113,12 @@ fn a_cohort_is_halved_rung_by_rung() {
         HalvingSettings { trials: 26, rungs: 3, reduction: 3, cohort: 18, pace: Pace::Generations };
     let mut strategy = halving(30, &settings, fitness(), Seed::new(1));
     let trials = run(&mut strategy, 18, |bits| measure(bits));
-    let mut rungs: BTreeMap<u64, usize> = BTreeMap::new();
-    trials.iter().for_each(|trial| {
-        *rungs.entry((trial.proposal.fidelity.share() * 9.0).round() as u64).or_default() += 1
-    });
-    assert_eq!(rungs, BTreeMap::from([(1, 18), (3, 6), (9, 2)]));
+    let mut rungs = [0; 3];
+    for trial in &trials {
+        let rung = (0..3).find(|&rung| settings.fidelity(rung) == trial.proposal.fidelity).unwrap();
+        rungs[rung as usize] += 1;
+    }
+    assert_eq!(rungs, [18, 6, 2]);
     let best = fitness().order(&trials[..18])[..6].to_vec();
     assert!(trials[18..24].iter().zip(best).all(|(next, at)| next.proposal.parents == [trials[at].id]));
     assert!(trials[24..].iter().all(|trial| trial.proposal.fidelity == Fidelity::FULL));

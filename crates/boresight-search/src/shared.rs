@@ -51,7 +51,12 @@ where
     /// # Errors
     /// When the file cannot be read or written, is damaged before its last line, or was made for another
     /// `configuration` ([`Error::OtherSettings`]).
-    pub fn open(path: impl Into<PathBuf>, configuration: Value, evaluator: E, key: F) -> Result<Self, Error> {
+    pub fn open(
+        path: impl Into<PathBuf>,
+        configuration: &Value,
+        evaluator: E,
+        key: F,
+    ) -> Result<Self, Error> {
         Ok(Self { evaluator, key, shelf: Mutex::new(Shelf::open(path.into(), configuration)?) })
     }
 
@@ -106,7 +111,7 @@ struct Shelf<K> {
 }
 
 impl<K: Ord + Serialize + DeserializeOwned> Shelf<K> {
-    fn open(path: PathBuf, configuration: Value) -> Result<Self, Error> {
+    fn open(path: PathBuf, configuration: &Value) -> Result<Self, Error> {
         let opened = OpenOptions::new().read(true).append(true).create(true).open(&path);
         let file = opened.map_err(io("open", &path))?;
         let mut shelf = Self { path, file, known: BTreeMap::new(), read: 0, lines: 0 };
@@ -115,7 +120,7 @@ impl<K: Ord + Serialize + DeserializeOwned> Shelf<K> {
             if fresh {
                 shelf.write(&About { cache: configuration.clone() })?;
             }
-            shelf.check(&configuration)
+            shelf.check(configuration)
         })?;
         shelf.refresh()?;
         Ok(shelf)
@@ -222,6 +227,8 @@ mod tests {
 
     struct Counting(Vec<Objective>, AtomicUsize);
 
+    type Shelved<'run> = Shared<&'run Counting, fn(&u32) -> u32, u32>;
+
     impl Evaluator<u32> for Counting {
         type Error = Failure;
 
@@ -239,12 +246,8 @@ mod tests {
         Counting(vec![Objective::new("third", "1", Direction::Minimise)], AtomicUsize::new(0))
     }
 
-    fn open<'run>(
-        path: &Path,
-        epochs: u32,
-        evaluator: &'run Counting,
-    ) -> Result<Shared<&'run Counting, fn(&u32) -> u32, u32>, Error> {
-        Shared::open(path, json!({ "epochs": epochs }), evaluator, |number| *number)
+    fn open<'run>(path: &Path, epochs: u32, evaluator: &'run Counting) -> Result<Shelved<'run>, Error> {
+        Shared::open(path, &json!({ "epochs": epochs }), evaluator, |number| *number)
     }
 
     fn context() -> Context {

@@ -12,8 +12,10 @@ pub struct Stop<'run, G> {
     when: When<'run, G>,
 }
 
+type Rule<'run, G> = Box<dyn FnMut(&[Trial<G>]) -> bool + 'run>;
+
 enum When<'run, G> {
-    Told(Box<dyn FnMut(&[Trial<G>]) -> bool + 'run>),
+    Told(Rule<'run, G>),
     Expired(Instant, Duration),
 }
 

@@ -149,7 +149,7 @@ fn no_trial_starts_when_the_time_is_up() {
     assert!(short.trials.is_empty() && !short.finished);
     assert_eq!(short.stopped.as_deref(), Some("0 s passed"));
     assert_eq!(last_event(&batched), Some(Event::Stopped { rule: "0 s passed".into() }));
-    assert!(batched_in(&batched, &mut [Stop::after(Duration::from_secs(3600))]).finished);
+    assert!(batched_in(&batched, &mut [Stop::after(Duration::from_hours(1))]).finished);
     let short = run_in(&steady, 2, &mut [Stop::after(Duration::ZERO)], &Scored::new()).unwrap();
     assert!(short.trials.is_empty() && short.stopped.is_some());
     assert!(run_in(&steady, 2, &mut [], &Scored::new()).unwrap().finished);

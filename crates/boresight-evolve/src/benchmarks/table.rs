@@ -50,7 +50,8 @@ impl Table {
         let names = names.chain(columns.minimise.iter().map(|name| (name, Direction::Minimise)));
         let objectives = names.map(|(name, direction)| Objective::new(name, "1", direction)).collect();
         let genotypes = csv.rows().iter().map(|row| genes.iter().map(|&gene| row[gene].clone()).collect());
-        Self::of(csv, genotypes.collect(), key, &values, objectives)
+        let genotypes: Vec<Vec<String>> = genotypes.collect();
+        Self::of(csv, &genotypes, key, &values, objectives)
     }
 
     /// NAS-Bench-Macro: eight genes of three choices, which are the digits of column `arch`; mean accuracy of three
@@ -65,12 +66,13 @@ impl Table {
         let (arch, accuracy) = (csv.column("arch")?, csv.column("mean_acc")?);
         let digits = |row: &Vec<String>| row[arch].chars().map(String::from).collect::<Vec<String>>();
         let objectives = vec![Objective::new("mean_acc", "%", Direction::Maximise)];
-        Self::of(csv, csv.rows().iter().map(digits).collect(), Some(arch), &[accuracy], objectives)
+        let genotypes: Vec<Vec<String>> = csv.rows().iter().map(digits).collect();
+        Self::of(csv, &genotypes, Some(arch), &[accuracy], objectives)
     }
 
     fn of(
         csv: &Csv,
-        genotypes: Vec<Vec<String>>,
+        genotypes: &[Vec<String>],
         key: Option<usize>,
         columns: &[usize],
         objectives: Vec<Objective>,

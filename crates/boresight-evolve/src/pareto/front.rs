@@ -46,9 +46,8 @@ pub fn read_front(text: &str, objectives: &[Objective]) -> Result<Vec<Vec<f64>>,
     let first = text.lines().next().unwrap_or_default();
     let is_header = first.split(',').any(|field| field.trim().parse::<f64>().is_err());
     let csv = if is_header { Csv::parse(text)? } else { Csv::parse_headless(text)? };
-    let column = |(index, objective): (usize, &Objective)| match is_header {
-        true => csv.column(&objective.name),
-        false => csv.column(&(index + 1).to_string()),
+    let column = |(index, objective): (usize, &Objective)| {
+        if is_header { csv.column(&objective.name) } else { csv.column(&(index + 1).to_string()) }
     };
     let columns = objectives.iter().enumerate().map(column).collect::<Result<Vec<_>, _>>()?;
     let point = |row| columns.iter().map(|&column| csv.number(row, column)).collect();

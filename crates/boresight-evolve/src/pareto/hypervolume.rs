@@ -122,7 +122,7 @@ mod tests {
 
     /// How many unit cells of `0..4` in each dimension some point dominates.
     fn cells(points: &[Vec<f64>], directions: &[Direction]) -> usize {
-        let dimensions = directions.len() as u32;
+        let dimensions = u32::try_from(directions.len()).unwrap();
         let middle = |cell: usize| -> Vec<f64> {
             (0..dimensions).map(|axis| (cell / 4_usize.pow(axis) % 4) as f64 + 0.5).collect()
         };
