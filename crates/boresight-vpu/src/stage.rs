@@ -110,12 +110,11 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
         // What runs beside a stage was added to its inputs and outputs, at the end.
         let [inputs, outputs] =
             injected.map_or([0; 2], |(_, child)| [child.inputs.len(), child.outputs.len()]);
-        let own = |list: &[ValueId], others: usize| list[..list.len() - others].to_vec();
-        let ends = [own(&stage.inputs, inputs), own(&stage.outputs, outputs)];
-        rows.push(row(network, compiled, id, &ends));
+        let ends =
+            [&stage.inputs[..stage.inputs.len() - inputs], &stage.outputs[..stage.outputs.len() - outputs]];
+        rows.push(row(network, compiled, id, ends));
         if let Some((child, stage)) = injected {
-            let ends = [stage.inputs.clone(), stage.outputs.clone()];
-            let mut beside = row(network, compiled, child, &ends);
+            let mut beside = row(network, compiled, child, [&stage.inputs, &stage.outputs]);
             beside.shaves = compiled.memory.cores[id as usize];
             beside.beside = true;
             rows.push(beside);
@@ -124,12 +123,7 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
     rows
 }
 
-fn row(
-    network: &Network,
-    compiled: &Compiled,
-    id: StageId,
-    [inputs, outputs]: &[Vec<ValueId>; 2],
-) -> StageRow {
+fn row(network: &Network, compiled: &Compiled, id: StageId, [inputs, outputs]: [&[ValueId]; 2]) -> StageRow {
     let graph = &compiled.graph;
     let stage = graph.at(id);
     let read = graph.of(inputs[0]).shape;

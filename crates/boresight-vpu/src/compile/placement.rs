@@ -1,6 +1,6 @@
 //! Which maps are kept on chip, which copies that saves, and what runs beside the convolution engine.
 
-use super::graph::{Cores, Graph, Kind, Scratch, StageId, Usage, ValueId};
+use super::graph::{Cores, Graph, Ids, Kind, Scratch, StageId, Usage, ValueId};
 use super::memory::{Extent, Failure, Memory, Room};
 
 /// The passes that place maps.
@@ -8,6 +8,8 @@ pub(crate) struct Placement<'a> {
     pub(crate) graph: &'a mut Graph,
     pub(crate) memory: &'a mut Memory,
     pub(crate) order: &'a mut Vec<StageId>,
+    /// The order before or after the change that is being tried.
+    pub(crate) tried: &'a mut Vec<StageId>,
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) room: Room,
 }
@@ -118,12 +120,12 @@ impl Placement<'_> {
         let moves = |graph: &Graph, part: ValueId| {
             graph.of(part).part.is_some_and(|part| !part.writes && part.through == reader)
         };
-        let parts: Vec<ValueId> = self.graph.of(value).parts.clone();
+        let parts: Ids = self.graph.of(value).parts.clone();
         for part in parts {
             if !moves(self.graph, part) {
                 continue;
             }
-            self.graph.of_mut(value).parts.retain(|&other| other != part);
+            self.graph.of_mut(value).parts.retain(|other| *other != part);
             self.graph.connect(part, spilled, reader, false);
             self.graph.place(part, false);
         }
@@ -158,7 +160,8 @@ impl Placement<'_> {
         }
     }
 
-    /// Leaves out copies that only save on-chip memory, as long as there is room without them.
+    /// Leaves out copies that only save on-chip memory, as long as there is room without them; the order is then to be
+    /// made anew.
     fn leave_out_copies(&mut self) {
         let optional =
             |graph: &Graph, stage: StageId| matches!(graph.at(stage).kind, Kind::Copy { optional: true, .. });
@@ -203,7 +206,6 @@ impl Placement<'_> {
         let id = self.graph.copy(node, suffix, from, to);
         self.graph.at_mut(id).kind = Kind::Copy { optional: false, spill: false };
         self.graph.place(top, was_on_chip);
-        self.reorder();
     }
 
     /// Lets `readers` of `from` read `to`.
@@ -228,18 +230,22 @@ impl Placement<'_> {
             }
         }
         let mut place = vec![0_u32; self.graph.stages.len()];
+        self.places(&mut place);
         for host in engine {
-            for (at, &stage) in self.order.iter().enumerate() {
-                place[stage as usize] = super::graph::index(at);
+            // Trying one in vain changes nothing for the others.
+            let found = (0..others.len())
+                .find(|&at| self.independent(host, others[at], &place) && self.try_inject(host, others[at]));
+            if let Some(at) = found {
+                others.remove(at);
+                self.places(&mut place);
             }
-            let candidates: Vec<StageId> =
-                others.iter().copied().filter(|&other| self.independent(host, other, &place)).collect();
-            for other in candidates {
-                if self.try_inject(host, other) {
-                    others.retain(|&stage| stage != other);
-                    break;
-                }
-            }
+        }
+    }
+
+    /// The place in the order of every stage.
+    fn places(&self, place: &mut [u32]) {
+        for (at, &stage) in self.order.iter().enumerate() {
+            place[stage as usize] = super::graph::index(at);
         }
     }
 
@@ -265,7 +271,8 @@ impl Placement<'_> {
         }
         self.graph.at_mut(host).injected = Some(other);
         self.graph.at_mut(other).removed = true;
-        self.reorder();
+        self.graph.order(self.tried, self.scratch);
+        std::mem::swap(self.order, self.tried);
         if self.check(Extent::OnChip).is_ok() {
             return true;
         }
@@ -279,7 +286,7 @@ impl Placement<'_> {
         for &output in &outputs {
             self.graph.of_mut(output).producer = Some(other);
         }
-        self.reorder();
+        std::mem::swap(self.order, self.tried);
         false
     }
 }
