@@ -19,11 +19,17 @@ pub enum Unit {
 
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        f.pad(self.word())
+    }
+}
+
+impl Unit {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
             Self::Nce => "NCE",
             Self::Shave => "SHAVE",
             Self::Dma => "DMA",
-        })
+        }
     }
 }
 

@@ -372,10 +372,14 @@ impl Graph {
         let Scratch { seen, next, .. } = scratch;
         let start = next.len();
         for &output in &self.at(stage).outputs {
-            next.extend(self.of(output).consumers.iter().filter(|&&reader| !seen[reader as usize]));
+            for &reader in &self.of(output).consumers {
+                if !seen[reader as usize] {
+                    next.push((self.at(reader).expects_chip, reader));
+                }
+            }
         }
         if next.len() > start + 1 {
-            next[start..].sort_unstable_by_key(|&id| (self.at(id).expects_chip, id));
+            next[start..].sort_unstable();
         }
     }
 
@@ -394,7 +398,7 @@ impl Graph {
         for first in 0..index(self.stages.len()) {
             let stage = self.at(first);
             let waits = || stage.inputs.iter().any(|&input| self.of(input).producer.is_some());
-            if !stage.removed && !waits() && !scratch.seen[first as usize] {
+            if !scratch.seen[first as usize] && !stage.removed && !waits() {
                 self.visit(first, order, scratch);
             }
         }
@@ -406,8 +410,9 @@ impl Graph {
         scratch.path.push((first, scratch.next.len()));
         self.next(first, scratch);
         while let Some(&(stage, start)) = scratch.path.last() {
-            if scratch.next.len() > start {
-                let next = scratch.next.pop().unwrap_or(stage);
+            if scratch.next.len() > start
+                && let Some((_, next)) = scratch.next.pop()
+            {
                 if !std::mem::replace(&mut scratch.seen[next as usize], true) {
                     scratch.path.push((next, scratch.next.len()));
                     self.next(next, scratch);
@@ -425,7 +430,8 @@ impl Graph {
 pub(crate) struct Scratch {
     seen: Vec<bool>,
     path: Vec<(StageId, usize)>,
-    next: Vec<StageId>,
+    /// Stages to visit, after whether their results are wanted on chip.
+    next: Vec<(bool, StageId)>,
 }
 
 /// A place as a number; networks have at most 100,000 nodes, and their tiles are far fewer than 2^32.

@@ -23,6 +23,11 @@ impl Placement<'_> {
         self.memory.run(self.graph, self.order, self.room, extent)
     }
 
+    fn check_anew(&mut self, extent: Extent) -> Result<(), Failure> {
+        self.memory.look(self.graph);
+        self.check(extent)
+    }
+
     /// All passes; an error where the compiler gives up.
     pub(crate) fn run(&mut self) -> Result<(), Failure> {
         self.copy_results();
@@ -33,7 +38,7 @@ impl Placement<'_> {
         self.pack();
         self.leave_out_copies();
         self.inject();
-        self.check(Extent::Everything)
+        self.check_anew(Extent::Everything)
     }
 
     /// The convolution engine does not write to the host's buffer.
@@ -75,7 +80,7 @@ impl Placement<'_> {
     /// Moves what lies on chip out whenever a stage finds no room, until none does.
     fn spill(&mut self) -> Result<(), Failure> {
         let mut failed = Vec::new();
-        while let Err(failure) = self.check(Extent::Everything) {
+        while let Err(failure) = self.check_anew(Extent::Everything) {
             if failed.contains(&failure.stage) {
                 return Err(failure);
             }
@@ -152,8 +157,10 @@ impl Placement<'_> {
                 }
             }
         }
+        self.memory.look(self.graph);
         for value in seen {
             self.graph.place(value, true);
+            self.memory.look_at_places(self.graph);
             if self.check(Extent::OnChip).is_err() {
                 self.graph.place(value, false);
             }
@@ -198,7 +205,7 @@ impl Placement<'_> {
         let readers = self.graph.of(from).consumers.clone();
         self.hand_over(&readers, from, to);
         self.reorder();
-        if self.check(Extent::OnChip).is_ok() {
+        if self.check_anew(Extent::OnChip).is_ok() {
             return;
         }
         self.graph.rewrite(producer, 0, from);
@@ -230,6 +237,8 @@ impl Placement<'_> {
             }
         }
         let mut place = vec![0_u32; self.graph.stages.len()];
+        // What runs beside another stage changes no value but in who makes and reads it.
+        self.memory.look(self.graph);
         self.places(&mut place);
         for host in engine {
             // Trying one in vain changes nothing for the others.
