@@ -19,11 +19,17 @@ pub enum Unit {
 
 impl fmt::Display for Unit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
+        f.pad(self.word())
+    }
+}
+
+impl Unit {
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
             Self::Nce => "NCE",
             Self::Shave => "SHAVE",
             Self::Dma => "DMA",
-        })
+        }
     }
 }
 
@@ -110,12 +116,11 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
         // What runs beside a stage was added to its inputs and outputs, at the end.
         let [inputs, outputs] =
             injected.map_or([0; 2], |(_, child)| [child.inputs.len(), child.outputs.len()]);
-        let own = |list: &[ValueId], others: usize| list[..list.len() - others].to_vec();
-        let ends = [own(&stage.inputs, inputs), own(&stage.outputs, outputs)];
-        rows.push(row(network, compiled, id, &ends));
+        let ends =
+            [&stage.inputs[..stage.inputs.len() - inputs], &stage.outputs[..stage.outputs.len() - outputs]];
+        rows.push(row(network, compiled, id, ends));
         if let Some((child, stage)) = injected {
-            let ends = [stage.inputs.clone(), stage.outputs.clone()];
-            let mut beside = row(network, compiled, child, &ends);
+            let mut beside = row(network, compiled, child, [&stage.inputs, &stage.outputs]);
             beside.shaves = compiled.memory.cores[id as usize];
             beside.beside = true;
             rows.push(beside);
@@ -124,12 +129,7 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
     rows
 }
 
-fn row(
-    network: &Network,
-    compiled: &Compiled,
-    id: StageId,
-    [inputs, outputs]: &[Vec<ValueId>; 2],
-) -> StageRow {
+fn row(network: &Network, compiled: &Compiled, id: StageId, [inputs, outputs]: [&[ValueId]; 2]) -> StageRow {
     let graph = &compiled.graph;
     let stage = graph.at(id);
     let read = graph.of(inputs[0]).shape;

@@ -2,11 +2,14 @@
 
 use crate::nce::NceCost;
 use boresight_ir::Shape;
+use smallvec::SmallVec;
 
 /// A stage by its place in [`Graph::stages`]; later stages have larger numbers.
 pub(crate) type StageId = u32;
 /// A value by its place in [`Graph::values`].
 pub(crate) type ValueId = u32;
+/// Stages or values, in place where they are few: most stages and values have one or two.
+pub(crate) type Ids = SmallVec<[u32; 4]>;
 
 /// Rows of a feature map that the convolution engine touches start at multiples of this many bytes.
 pub(crate) const ROW_ALIGNMENT: usize = 16;
@@ -57,9 +60,9 @@ pub(crate) struct Value {
     pub(crate) usage: Usage,
     pub(crate) producer: Option<StageId>,
     /// A stage that reads it twice is listed twice.
-    pub(crate) consumers: Vec<StageId>,
+    pub(crate) consumers: Ids,
     pub(crate) part: Option<Part>,
-    pub(crate) parts: Vec<ValueId>,
+    pub(crate) parts: Ids,
     pub(crate) demand: Demand,
     /// Whether it shall be in on-chip memory.
     pub(crate) on_chip: bool,
@@ -150,8 +153,8 @@ pub(crate) struct Stage {
     pub(crate) node: u32,
     /// What is added to the node's name.
     pub(crate) suffix: &'static str,
-    pub(crate) inputs: Vec<ValueId>,
-    pub(crate) outputs: Vec<ValueId>,
+    pub(crate) inputs: Ids,
+    pub(crate) outputs: Ids,
     pub(crate) removed: bool,
     /// Whether its result was wanted on chip when the order was settled.
     pub(crate) expects_chip: bool,
@@ -214,6 +217,8 @@ impl Kind {
 pub(crate) struct Graph {
     pub(crate) stages: Vec<Stage>,
     pub(crate) values: Vec<Value>,
+    /// Whether stages or their connections changed since [`Graph::renew`] put them in order.
+    pub(crate) changed: bool,
 }
 
 impl Graph {
@@ -223,9 +228,9 @@ impl Graph {
             width: 2,
             usage: Usage::Intermediate,
             producer: None,
-            consumers: Vec::new(),
+            consumers: Ids::new(),
             part: None,
-            parts: Vec::new(),
+            parts: Ids::new(),
             demand: Demand::default(),
             on_chip: false,
             spilled: None,
@@ -237,22 +242,23 @@ impl Graph {
         &mut self,
         kind: Kind,
         node: u32,
-        inputs: Vec<ValueId>,
-        outputs: Vec<ValueId>,
+        inputs: &[ValueId],
+        outputs: &[ValueId],
     ) -> StageId {
         let id = index(self.stages.len());
-        for &input in &inputs {
+        self.changed = true;
+        for &input in inputs {
             self.values[input as usize].consumers.push(id);
         }
-        for &output in &outputs {
+        for &output in outputs {
             self.values[output as usize].producer = Some(id);
         }
         self.stages.push(Stage {
             kind,
             node,
             suffix: "",
-            inputs,
-            outputs,
+            inputs: Ids::from_slice(inputs),
+            outputs: Ids::from_slice(outputs),
             removed: false,
             expects_chip: false,
             injected: None,
@@ -280,13 +286,14 @@ impl Graph {
 
     /// A copy of `from` to `to`.
     pub(crate) fn copy(&mut self, node: u32, suffix: &'static str, from: ValueId, to: ValueId) -> StageId {
-        let id = self.stage(Kind::Copy { optional: false, spill: false }, node, vec![from], vec![to]);
+        let id = self.stage(Kind::Copy { optional: false, spill: false }, node, &[from], &[to]);
         self.at_mut(id).suffix = suffix;
         id
     }
 
     /// Lets input `port` of `stage` read `value` instead.
     pub(crate) fn reread(&mut self, stage: StageId, port: usize, value: ValueId) {
+        self.changed = true;
         let old = std::mem::replace(&mut self.at_mut(stage).inputs[port], value);
         let consumers = &mut self.of_mut(old).consumers;
         if let Some(at) = consumers.iter().position(|&consumer| consumer == stage) {
@@ -297,6 +304,7 @@ impl Graph {
 
     /// Lets output `port` of `stage` be `value` instead.
     pub(crate) fn rewrite(&mut self, stage: StageId, port: usize, value: ValueId) {
+        self.changed = true;
         let old = std::mem::replace(&mut self.at_mut(stage).outputs[port], value);
         self.of_mut(old).producer = None;
         self.of_mut(value).producer = Some(stage);
@@ -304,6 +312,7 @@ impl Graph {
 
     /// Cuts a stage off from its values.
     pub(crate) fn remove(&mut self, stage: StageId) {
+        self.changed = true;
         let inputs = std::mem::take(&mut self.at_mut(stage).inputs);
         for input in inputs {
             let consumers = &mut self.of_mut(input).consumers;
@@ -358,13 +367,27 @@ impl Graph {
             && (!demand.dense_channels || (planes_dense && whole.shape.channels == map.shape.channels))
     }
 
-    /// Stages that read what `stage` makes, those first whose result is not wanted on chip, then by number.
-    fn next(&self, stage: StageId, next: &mut Vec<StageId>) {
+    /// Stages not yet seen that read what `stage` makes, those first whose result is not wanted on chip, then by number.
+    fn next(&self, stage: StageId, scratch: &mut Scratch) {
+        let Scratch { seen, next, .. } = scratch;
         let start = next.len();
         for &output in &self.at(stage).outputs {
-            next.extend(&self.of(output).consumers);
+            for &reader in &self.of(output).consumers {
+                if !seen[reader as usize] {
+                    next.push((self.at(reader).expects_chip, reader));
+                }
+            }
         }
-        next[start..].sort_unstable_by_key(|&id| (self.at(id).expects_chip, id));
+        if next.len() > start + 1 {
+            next[start..].sort_unstable();
+        }
+    }
+
+    /// Brings `order` up to date after passes that changed the graph or not.
+    pub(crate) fn renew(&mut self, order: &mut Vec<StageId>, scratch: &mut Scratch) {
+        if std::mem::take(&mut self.changed) {
+            self.order(order, scratch);
+        }
     }
 
     /// All stages in the order of execution: depth first, each before its readers.
@@ -375,7 +398,7 @@ impl Graph {
         for first in 0..index(self.stages.len()) {
             let stage = self.at(first);
             let waits = || stage.inputs.iter().any(|&input| self.of(input).producer.is_some());
-            if !stage.removed && !waits() && !scratch.seen[first as usize] {
+            if !scratch.seen[first as usize] && !stage.removed && !waits() {
                 self.visit(first, order, scratch);
             }
         }
@@ -385,13 +408,14 @@ impl Graph {
     fn visit(&self, first: StageId, order: &mut Vec<StageId>, scratch: &mut Scratch) {
         scratch.seen[first as usize] = true;
         scratch.path.push((first, scratch.next.len()));
-        self.next(first, &mut scratch.next);
+        self.next(first, scratch);
         while let Some(&(stage, start)) = scratch.path.last() {
-            if scratch.next.len() > start {
-                let next = scratch.next.pop().unwrap_or(stage);
+            if scratch.next.len() > start
+                && let Some((_, next)) = scratch.next.pop()
+            {
                 if !std::mem::replace(&mut scratch.seen[next as usize], true) {
                     scratch.path.push((next, scratch.next.len()));
-                    self.next(next, &mut scratch.next);
+                    self.next(next, scratch);
                 }
             } else {
                 scratch.path.pop();
@@ -406,7 +430,8 @@ impl Graph {
 pub(crate) struct Scratch {
     seen: Vec<bool>,
     path: Vec<(StageId, usize)>,
-    next: Vec<StageId>,
+    /// Stages to visit, after whether their results are wanted on chip.
+    next: Vec<(bool, StageId)>,
 }
 
 /// A place as a number; networks have at most 100,000 nodes, and their tiles are far fewer than 2^32.

@@ -1,6 +1,6 @@
 //! Who lies where in the device's memory: the compiler's allocator, run over the stages in their order.
 
-use super::graph::{Cores, Graph, StageId, ValueId};
+use super::graph::{Cores, Graph, StageId, Usage, ValueId, index};
 use crate::Device;
 
 /// A buffer or a hole.
@@ -80,6 +80,19 @@ pub(crate) enum Extent {
     Everything,
 }
 
+/// What the allocator asks of a value.
+#[derive(Clone, Copy, Debug)]
+struct Fact {
+    top: ValueId,
+    /// Of the top: whether the device holds its buffer, and of how many bytes.
+    internal: bool,
+    bytes: usize,
+    /// How often a top and its parts are read.
+    uses: u32,
+    /// The value's own, not its top's.
+    on_chip: bool,
+}
+
 /// The allocator.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Memory {
@@ -87,6 +100,7 @@ pub(crate) struct Memory {
     external: Pool,
     /// For each value with a buffer, the buffer and how often it is still to be read.
     buffers: Vec<Option<(Span, u32)>>,
+    facts: Vec<Fact>,
     /// Vector cores of each stage after a run.
     pub(crate) cores: Vec<u32>,
 }
@@ -123,6 +137,29 @@ impl Memory {
         self.external.peak
     }
 
+    /// Looks at all values; to be done before a run whenever one was added, read by more or fewer stages or made a part.
+    pub(crate) fn look(&mut self, graph: &Graph) {
+        self.facts.clear();
+        self.facts.extend((0..graph.values.len()).map(|at| {
+            let top = graph.top(index(at));
+            let map = graph.of(top);
+            let internal = map.usage == Usage::Intermediate;
+            Fact { top, internal, bytes: map.bytes(), uses: 0, on_chip: graph.values[at].on_chip }
+        }));
+        for (at, value) in graph.values.iter().enumerate() {
+            let top = self.facts[at].top as usize;
+            let reads = u32::try_from(value.consumers.len()).unwrap_or(u32::MAX);
+            self.facts[top].uses = self.facts[top].uses.saturating_add(reads);
+        }
+    }
+
+    /// Looks only at where values shall be.
+    pub(crate) fn look_at_places(&mut self, graph: &Graph) {
+        for (fact, value) in self.facts.iter_mut().zip(&graph.values) {
+            fact.on_chip = value.on_chip;
+        }
+    }
+
     /// Gives every stage its results and cores, in order, and takes away what is read no more.
     pub(crate) fn run(
         &mut self,
@@ -148,19 +185,18 @@ impl Memory {
                 locked = self.cores_for(graph, id, wanted, room).ok_or(Failure { stage: id, value: None })?;
             }
             for &output in &stage.outputs {
-                if extent == Extent::OnChip && !graph.of(output).on_chip {
+                if extent == Extent::OnChip && !self.facts[output as usize].on_chip {
                     continue;
                 }
-                self.allocate(graph, output, room, locked)
-                    .ok_or(Failure { stage: id, value: Some(output) })?;
+                self.allocate(output, room, locked).ok_or(Failure { stage: id, value: Some(output) })?;
             }
             if wanted != Cores::All {
                 locked = self.cores_for(graph, id, wanted, room).ok_or(Failure { stage: id, value: None })?;
             }
             self.cores[id as usize] = u32::try_from(locked).unwrap_or(0);
             for &input in &stage.inputs {
-                if extent == Extent::Everything || graph.of(input).on_chip {
-                    self.release(graph, input);
+                if extent == Extent::Everything || self.facts[input as usize].on_chip {
+                    self.release(input);
                 }
             }
         }
@@ -201,40 +237,32 @@ impl Memory {
         }
     }
 
-    fn allocate(&mut self, graph: &Graph, value: ValueId, room: Room, locked: usize) -> Option<()> {
-        let top = graph.top(value);
-        let map = graph.of(top);
-        if map.usage != super::graph::Usage::Intermediate {
-            return (!map.on_chip).then_some(());
+    fn allocate(&mut self, value: ValueId, room: Room, locked: usize) -> Option<()> {
+        let top = self.facts[value as usize].top as usize;
+        let fact = self.facts[top];
+        if !fact.internal {
+            return (!fact.on_chip).then_some(());
         }
-        if self.buffers[top as usize].is_some() {
+        if self.buffers[top].is_some() {
             return Some(());
         }
-        let size = map.bytes();
-        let span = if map.on_chip {
-            self.on_chip.allocate(size, |end| room.bytes.saturating_sub(locked * room.slice + end))?
+        let span = if fact.on_chip {
+            self.on_chip.allocate(fact.bytes, |end| room.bytes.saturating_sub(locked * room.slice + end))?
         } else {
-            self.external.allocate(size, |_| usize::MAX)?
+            self.external.allocate(fact.bytes, |_| usize::MAX)?
         };
-        self.buffers[top as usize] = Some((span, uses(graph, top)));
+        self.buffers[top] = Some((span, fact.uses));
         Some(())
     }
 
-    fn release(&mut self, graph: &Graph, value: ValueId) {
-        let top = graph.top(value);
-        let Some((span, left)) = &mut self.buffers[top as usize] else { return };
+    fn release(&mut self, value: ValueId) {
+        let top = self.facts[value as usize].top as usize;
+        let Some((span, left)) = &mut self.buffers[top] else { return };
         *left -= 1;
         if *left == 0 {
             let span = *span;
-            self.buffers[top as usize] = None;
-            if graph.of(top).on_chip { self.on_chip.free(span) } else { self.external.free(span) }
+            self.buffers[top] = None;
+            if self.facts[top].on_chip { self.on_chip.free(span) } else { self.external.free(span) }
         }
     }
-}
-
-/// How often a value and its parts are read.
-fn uses(graph: &Graph, value: ValueId) -> u32 {
-    let map = graph.of(value);
-    let own = u32::try_from(map.consumers.len()).unwrap_or(u32::MAX);
-    map.parts.iter().map(|&part| uses(graph, part)).fold(own, u32::saturating_add)
 }

@@ -61,22 +61,23 @@ pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, us
     let (mut order, mut scratch) = (Vec::new(), Scratch::default());
     shape(&mut graph, &mut stubs, device, &mut order, &mut scratch);
     give_to_units(&mut graph, &mut stubs, device, &mut order, &mut scratch);
-    graph.order(&mut order, &mut scratch);
+    graph.renew(&mut order, &mut scratch);
     Layout { graph: &mut graph }.settle(&order);
-    graph.order(&mut order, &mut scratch);
+    graph.renew(&mut order, &mut scratch);
     for &stage in &order {
         if !graph.at(stage).removed {
             Tiling { graph: &mut graph, stubs: &mut stubs, device }.merge_pair(stage);
         }
     }
-    graph.order(&mut order, &mut scratch);
+    graph.renew(&mut order, &mut scratch);
     Layout { graph: &mut graph }.share(&order);
-    graph.order(&mut order, &mut scratch);
+    graph.renew(&mut order, &mut scratch);
     let mut memory = Memory::default();
     let mut placement = Placement {
         graph: &mut graph,
         memory: &mut memory,
         order: &mut order,
+        tried: &mut Vec::new(),
         scratch: &mut scratch,
         room: Room::of(device),
     };
@@ -102,7 +103,7 @@ fn shape(
         Shaping::split_before_pooling,
         Shaping::pad,
     ] {
-        shaping.graph.order(order, scratch);
+        shaping.graph.renew(order, scratch);
         for &stage in &*order {
             if !shaping.graph.at(stage).removed {
                 pass(&mut shaping, stage);
@@ -120,7 +121,7 @@ fn give_to_units(
 ) {
     let mut tiling = Tiling { graph, stubs, device };
     for pass in [Tiling::convolution, Tiling::pooling, Tiling::soften, Tiling::merge_bias] {
-        tiling.graph.order(order, scratch);
+        tiling.graph.renew(order, scratch);
         for &stage in &*order {
             if !tiling.graph.at(stage).removed {
                 pass(&mut tiling, stage);

@@ -1,6 +1,6 @@
 //! Which maps are kept on chip, which copies that saves, and what runs beside the convolution engine.
 
-use super::graph::{Cores, Graph, Kind, Scratch, StageId, Usage, ValueId};
+use super::graph::{Cores, Graph, Ids, Kind, Scratch, StageId, Usage, ValueId};
 use super::memory::{Extent, Failure, Memory, Room};
 
 /// The passes that place maps.
@@ -8,6 +8,8 @@ pub(crate) struct Placement<'a> {
     pub(crate) graph: &'a mut Graph,
     pub(crate) memory: &'a mut Memory,
     pub(crate) order: &'a mut Vec<StageId>,
+    /// The order before or after the change that is being tried.
+    pub(crate) tried: &'a mut Vec<StageId>,
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) room: Room,
 }
@@ -21,6 +23,11 @@ impl Placement<'_> {
         self.memory.run(self.graph, self.order, self.room, extent)
     }
 
+    fn check_anew(&mut self, extent: Extent) -> Result<(), Failure> {
+        self.memory.look(self.graph);
+        self.check(extent)
+    }
+
     /// All passes; an error where the compiler gives up.
     pub(crate) fn run(&mut self) -> Result<(), Failure> {
         self.copy_results();
@@ -31,7 +38,7 @@ impl Placement<'_> {
         self.pack();
         self.leave_out_copies();
         self.inject();
-        self.check(Extent::Everything)
+        self.check_anew(Extent::Everything)
     }
 
     /// The convolution engine does not write to the host's buffer.
@@ -73,7 +80,7 @@ impl Placement<'_> {
     /// Moves what lies on chip out whenever a stage finds no room, until none does.
     fn spill(&mut self) -> Result<(), Failure> {
         let mut failed = Vec::new();
-        while let Err(failure) = self.check(Extent::Everything) {
+        while let Err(failure) = self.check_anew(Extent::Everything) {
             if failed.contains(&failure.stage) {
                 return Err(failure);
             }
@@ -118,12 +125,12 @@ impl Placement<'_> {
         let moves = |graph: &Graph, part: ValueId| {
             graph.of(part).part.is_some_and(|part| !part.writes && part.through == reader)
         };
-        let parts: Vec<ValueId> = self.graph.of(value).parts.clone();
+        let parts: Ids = self.graph.of(value).parts.clone();
         for part in parts {
             if !moves(self.graph, part) {
                 continue;
             }
-            self.graph.of_mut(value).parts.retain(|&other| other != part);
+            self.graph.of_mut(value).parts.retain(|other| *other != part);
             self.graph.connect(part, spilled, reader, false);
             self.graph.place(part, false);
         }
@@ -150,15 +157,18 @@ impl Placement<'_> {
                 }
             }
         }
+        self.memory.look(self.graph);
         for value in seen {
             self.graph.place(value, true);
+            self.memory.look_at_places(self.graph);
             if self.check(Extent::OnChip).is_err() {
                 self.graph.place(value, false);
             }
         }
     }
 
-    /// Leaves out copies that only save on-chip memory, as long as there is room without them.
+    /// Leaves out copies that only save on-chip memory, as long as there is room without them; the order is then to be
+    /// made anew.
     fn leave_out_copies(&mut self) {
         let optional =
             |graph: &Graph, stage: StageId| matches!(graph.at(stage).kind, Kind::Copy { optional: true, .. });
@@ -195,7 +205,7 @@ impl Placement<'_> {
         let readers = self.graph.of(from).consumers.clone();
         self.hand_over(&readers, from, to);
         self.reorder();
-        if self.check(Extent::OnChip).is_ok() {
+        if self.check_anew(Extent::OnChip).is_ok() {
             return;
         }
         self.graph.rewrite(producer, 0, from);
@@ -203,7 +213,6 @@ impl Placement<'_> {
         let id = self.graph.copy(node, suffix, from, to);
         self.graph.at_mut(id).kind = Kind::Copy { optional: false, spill: false };
         self.graph.place(top, was_on_chip);
-        self.reorder();
     }
 
     /// Lets `readers` of `from` read `to`.
@@ -228,18 +237,24 @@ impl Placement<'_> {
             }
         }
         let mut place = vec![0_u32; self.graph.stages.len()];
+        // What runs beside another stage changes no value but in who makes and reads it.
+        self.memory.look(self.graph);
+        self.places(&mut place);
         for host in engine {
-            for (at, &stage) in self.order.iter().enumerate() {
-                place[stage as usize] = super::graph::index(at);
+            // Trying one in vain changes nothing for the others.
+            let found = (0..others.len())
+                .find(|&at| self.independent(host, others[at], &place) && self.try_inject(host, others[at]));
+            if let Some(at) = found {
+                others.remove(at);
+                self.places(&mut place);
             }
-            let candidates: Vec<StageId> =
-                others.iter().copied().filter(|&other| self.independent(host, other, &place)).collect();
-            for other in candidates {
-                if self.try_inject(host, other) {
-                    others.retain(|&stage| stage != other);
-                    break;
-                }
-            }
+        }
+    }
+
+    /// The place in the order of every stage.
+    fn places(&self, place: &mut [u32]) {
+        for (at, &stage) in self.order.iter().enumerate() {
+            place[stage as usize] = super::graph::index(at);
         }
     }
 
@@ -265,7 +280,8 @@ impl Placement<'_> {
         }
         self.graph.at_mut(host).injected = Some(other);
         self.graph.at_mut(other).removed = true;
-        self.reorder();
+        self.graph.order(self.tried, self.scratch);
+        std::mem::swap(self.order, self.tried);
         if self.check(Extent::OnChip).is_ok() {
             return true;
         }
@@ -279,7 +295,7 @@ impl Placement<'_> {
         for &output in &outputs {
             self.graph.of_mut(output).producer = Some(other);
         }
-        self.reorder();
+        std::mem::swap(self.order, self.tried);
         false
     }
 }

@@ -1,6 +1,6 @@
 //! From layers to the first stages.
 
-use super::graph::{Cores, Graph, Kind, Shave, Usage, ValueId, index};
+use super::graph::{Cores, Graph, Ids, Kind, Shave, Usage, ValueId, index};
 use super::layers::{Act, Layer, Layers};
 use super::stubs::{ConvStub, PoolStub, Post, Stub, Stubs};
 use crate::{Device, Transfer};
@@ -23,7 +23,8 @@ impl<'a> Reader<'a> {
     pub(crate) fn new(network: &'a Network, device: &'a Device) -> Self {
         // Enough for most networks without growing.
         let room = 4 * network.nodes().len();
-        let graph = Graph { stages: Vec::with_capacity(room), values: Vec::with_capacity(room) };
+        let graph =
+            Graph { stages: Vec::with_capacity(room), values: Vec::with_capacity(room), changed: true };
         let stubs = Stubs::default();
         Self { network, device, graph, stubs, values: vec![None; network.nodes().len()] }
     }
@@ -35,7 +36,7 @@ impl<'a> Reader<'a> {
         let mut inside = image;
         if transfer != Transfer::F16 {
             inside = self.graph.value(shape);
-            self.graph.stage(Kind::Shave(Shave::Convert), 0, vec![image], vec![inside]);
+            self.graph.stage(Kind::Shave(Shave::Convert), 0, &[image], &[inside]);
         }
         self.values[0] = Some(inside);
         let last = layers.of[self.network.output().index()].map(|at| layers.layers[at as usize].node);
@@ -45,7 +46,7 @@ impl<'a> Reader<'a> {
             let node = index(last.index());
             if transfer == Transfer::F32 {
                 made = self.graph.value(self.network.output_shape());
-                let id = self.graph.stage(Kind::Shave(Shave::Convert), node, vec![made], vec![result]);
+                let id = self.graph.stage(Kind::Shave(Shave::Convert), node, &[made], &[result]);
                 self.graph.at_mut(id).suffix = "@out";
             }
             self.values[last.index()] = Some(made);
@@ -71,7 +72,7 @@ impl<'a> Reader<'a> {
     }
 
     fn layer(&mut self, layer: &Layer) {
-        let inputs: Vec<ValueId> = layer.inputs.iter().map(|&input| self.value(input)).collect();
+        let inputs: Ids = layer.inputs.iter().map(|&input| self.value(input)).collect();
         let output = self.value(layer.node);
         let kind = match layer.act {
             Act::Conv { conv, pads } => self.convolution(conv, pads, inputs[0]),
@@ -95,11 +96,11 @@ impl<'a> Reader<'a> {
             Act::Concat => Kind::Join,
             Act::Slices => Kind::Take,
         };
-        let mut outputs = vec![output];
+        let mut outputs = Ids::from_slice(&[output]);
         for &more in &layer.more {
             outputs.push(self.value(more));
         }
-        self.graph.stage(kind, index(layer.node.index()), inputs, outputs);
+        self.graph.stage(kind, index(layer.node.index()), &inputs, &outputs);
     }
 
     fn conv(&self, id: NodeId) -> Conv2d {
@@ -183,15 +184,15 @@ impl<'a> Reader<'a> {
             let taps = from.channels / conv.groups * conv.kernel[0] * conv.kernel[1];
             let macs = (taps * to.len() / (stride[0] * stride[1])) as u64;
             let [made, biased] = [self.graph.value(to), self.graph.value(to)];
-            self.graph.stage(Kind::Shave(Shave::Conv(name, macs)), node, vec![input], vec![made]);
+            self.graph.stage(Kind::Shave(Shave::Conv(name, macs)), node, &[input], &[made]);
             for (word, from, to) in [("Bias", made, biased), ("Scale", biased, output)] {
-                self.graph.stage(Kind::Shave(Shave::Elementwise(word)), node, vec![from], vec![to]);
+                self.graph.stage(Kind::Shave(Shave::Elementwise(word)), node, &[from], &[to]);
             }
             return;
         }
         let side = |at: usize, lines: usize| (lines - 1) * stride[at] + 1 + pads[0][at] + pads[1][at];
         let stuffed = self.graph.value(from.resized(side(0, from.height), side(1, from.width)));
-        let id = self.graph.stage(Kind::Shave(Shave::Stuff), node, vec![input], vec![stuffed]);
+        let id = self.graph.stage(Kind::Shave(Shave::Stuff), node, &[input], &[stuffed]);
         self.graph.at_mut(id).suffix = "@upsample";
         let kind = self.stubs.kind(Stub::Conv(ConvStub {
             kernel: conv.kernel,
@@ -205,6 +206,6 @@ impl<'a> Reader<'a> {
             pooled: false,
             whole: to,
         }));
-        self.graph.stage(kind, node, vec![stuffed], vec![output]);
+        self.graph.stage(kind, node, &[stuffed], &[output]);
     }
 }

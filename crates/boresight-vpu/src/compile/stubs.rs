@@ -146,13 +146,13 @@ impl Shaping<'_> {
             let sub_output = self.graph.value(to.with_channels(outputs));
             let whole = part.whole.with_channels(outputs);
             let kind = self.stubs.kind(Stub::Conv(ConvStub { whole, ..part }));
-            let id = self.graph.stage(kind, node, vec![sub_input], vec![sub_output]);
+            let id = self.graph.stage(kind, node, &[sub_input], &[sub_output]);
             self.graph.at_mut(id).suffix = suffix;
             taken.push(sub_input);
             made.push(sub_output);
         }
-        self.graph.stage(Kind::Take, node, vec![input], taken);
-        self.graph.stage(Kind::Join, node, made, vec![output]);
+        self.graph.stage(Kind::Take, node, &[input], &taken);
+        self.graph.stage(Kind::Join, node, &made, &[output]);
     }
 
     /// Moves limits and max poolings that alone read a concatenation of channels to each of its parts.
@@ -199,7 +199,7 @@ impl Shaping<'_> {
             };
             // The join's own reading of the part ends first, so that the part has one reader again.
             self.graph.reread(join, port, made);
-            let id = self.graph.stage(kind, node, vec![input], vec![made]);
+            let id = self.graph.stage(kind, node, &[input], &[made]);
             self.graph.at_mut(id).suffix = "@sub";
         }
         self.graph.rewrite(join, 0, output);
@@ -329,14 +329,14 @@ impl Shaping<'_> {
             let part = self.graph.value(pooled);
             let whole = conv.whole.with_channels(size);
             let kind = self.stubs.kind(Stub::Conv(ConvStub { whole, ..conv }));
-            let id = self.graph.stage(kind, node, vec![input], vec![between]);
+            let id = self.graph.stage(kind, node, &[input], &[between]);
             self.graph.at_mut(id).suffix = "@tile";
             let kind = self.stubs.kind(Stub::Pool(pool));
-            let id = self.graph.stage(kind, pool_node, vec![between], vec![part]);
+            let id = self.graph.stage(kind, pool_node, &[between], &[part]);
             self.graph.at_mut(id).suffix = "@tile";
             parts.push(part);
         }
-        self.graph.stage(Kind::Join, pool_node, parts, vec![made]);
+        self.graph.stage(Kind::Join, pool_node, &parts, &[made]);
     }
 
     /// Pads beforehand where the engine cannot.
@@ -380,7 +380,7 @@ impl Shaping<'_> {
         let padded = self.graph.value(shape.resized(height, width));
         self.graph.reread(stage, 0, padded);
         let kind = Kind::Shave(Shave::Other("Pad", Cores::Limited));
-        let id = self.graph.stage(kind, self.graph.at(stage).node, vec![input], vec![padded]);
+        let id = self.graph.stage(kind, self.graph.at(stage).node, &[input], &[padded]);
         self.graph.at_mut(id).suffix = "@padding";
     }
 }

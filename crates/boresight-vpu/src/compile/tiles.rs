@@ -89,7 +89,7 @@ impl Tiling<'_> {
         if let Some(name) = post {
             let limited = if stub.pooled { self.graph.value(stub.whole) } else { output };
             let kind = Kind::Shave(Shave::Elementwise(name));
-            let id = self.graph.stage(kind, node, vec![last], vec![limited]);
+            let id = self.graph.stage(kind, node, &[last], &[limited]);
             self.graph.at_mut(id).suffix = "@post";
             last = limited;
         }
@@ -107,7 +107,7 @@ impl Tiling<'_> {
             engine: true,
             relu: false,
         }));
-        let id = self.graph.stage(kind, node, vec![input], vec![output]);
+        let id = self.graph.stage(kind, node, &[input], &[output]);
         self.graph.at_mut(id).suffix = "@pool";
     }
 
@@ -117,7 +117,7 @@ impl Tiling<'_> {
         let wanted = cut.parts * cut.padded;
         if wanted > shape.channels {
             let expanded = self.graph.value(shape.with_channels(wanted));
-            let id = self.graph.stage(Kind::Join, operator.node, vec![operator.input], vec![expanded]);
+            let id = self.graph.stage(Kind::Join, operator.node, &[operator.input], &[expanded]);
             self.graph.at_mut(id).suffix = "@expand";
             operator.input = expanded;
         }
@@ -141,10 +141,10 @@ impl Tiling<'_> {
             }
         }
         if !taken.is_empty() {
-            self.graph.stage(Kind::Take, operator.node, vec![operator.input], taken);
+            self.graph.stage(Kind::Take, operator.node, &[operator.input], &taken);
         }
         if !made.is_empty() {
-            let id = self.graph.stage(Kind::Join, operator.node, made, vec![operator.output]);
+            let id = self.graph.stage(Kind::Join, operator.node, &made, &[operator.output]);
             self.graph.at_mut(id).suffix = "@tiles";
         }
     }
@@ -213,11 +213,11 @@ impl Tiling<'_> {
         let post = operator.post.name().filter(|_| last);
         let total = if last && post.is_none() { output } else { self.graph.value(shape) };
         let kind = Kind::Shave(Shave::Pair("Sum"));
-        let id = self.graph.stage(kind, operator.node, vec![before, partial], vec![total]);
+        let id = self.graph.stage(kind, operator.node, &[before, partial], &[total]);
         self.graph.at_mut(id).suffix = "@accum";
         if let Some(name) = post {
             let kind = Kind::Shave(Shave::Elementwise(name));
-            let id = self.graph.stage(kind, operator.node, vec![total], vec![output]);
+            let id = self.graph.stage(kind, operator.node, &[total], &[output]);
             self.graph.at_mut(id).suffix = "@post";
         }
         *sum = Some(total);
@@ -231,7 +231,7 @@ impl Tiling<'_> {
         }
         let shape = self.graph.of(result).shape.resized(row.output, column.output);
         let surplus = self.graph.value(shape);
-        self.graph.stage(Kind::Take, operator.node, vec![surplus], vec![result]);
+        self.graph.stage(Kind::Take, operator.node, &[surplus], &[result]);
         surplus
     }
 
@@ -260,7 +260,7 @@ impl Tiling<'_> {
     }
 
     fn push(&mut self, operator: &Operator, kind: Kind, input: ValueId, output: ValueId, coefficients: u32) {
-        let id = self.graph.stage(kind, operator.node, vec![input], vec![output]);
+        let id = self.graph.stage(kind, operator.node, &[input], &[output]);
         let stage = self.graph.at_mut(id);
         stage.suffix = operator.suffix;
         stage.grid = operator.grid;
@@ -289,7 +289,7 @@ impl Tiling<'_> {
                 let pooled = self.graph.value(shape);
                 self.graph.rewrite(stage, 0, pooled);
                 let kind = Kind::Shave(Shave::Elementwise("Relu"));
-                self.graph.stage(kind, self.graph.at(stage).node, vec![pooled], vec![output]);
+                self.graph.stage(kind, self.graph.at(stage).node, &[pooled], &[output]);
             }
             return;
         };
@@ -320,8 +320,8 @@ impl Tiling<'_> {
             }
         }
         if plane > 1 {
-            self.graph.stage(Kind::Take, operator.node, vec![operator.input], taken);
-            let id = self.graph.stage(Kind::Join, operator.node, made, vec![operator.output]);
+            self.graph.stage(Kind::Take, operator.node, &[operator.input], &taken);
+            let id = self.graph.stage(Kind::Join, operator.node, &made, &[operator.output]);
             self.graph.at_mut(id).suffix = "@tiles";
         }
     }
@@ -350,7 +350,7 @@ impl Tiling<'_> {
         let (node, suffix) = (self.graph.at(stage).node, self.graph.at(stage).suffix);
         let (input, output) = (self.graph.at(stage).inputs[0], self.graph.at(stage).outputs[0]);
         self.graph.remove(stage);
-        let id = self.graph.stage(kind, node, vec![input], vec![output]);
+        let id = self.graph.stage(kind, node, &[input], &[output]);
         self.graph.at_mut(id).suffix = suffix;
         id
     }
@@ -371,7 +371,7 @@ impl Tiling<'_> {
             let before = self.graph.value(shape);
             self.graph.rewrite(last, 0, before);
             let kind = Kind::Shave(Shave::Elementwise(word));
-            last = self.graph.stage(kind, node, vec![before], vec![output]);
+            last = self.graph.stage(kind, node, &[before], &[output]);
             self.graph.at_mut(last).suffix = suffix;
         }
     }
@@ -393,7 +393,7 @@ impl Tiling<'_> {
             self.graph.remove(stage);
             self.graph.remove(reader);
             let kind = Kind::Shave(Shave::Elementwise("BiasRelu"));
-            self.graph.stage(kind, node, vec![input], vec![made]);
+            self.graph.stage(kind, node, &[input], &[made]);
         }
     }
 
