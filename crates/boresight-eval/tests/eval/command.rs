@@ -62,8 +62,8 @@ fn a_search_scores_what_is_deployed_on_the_device_that_it_is_given() {
     let simulated = verdict(&evaluator(&dataset, &settings), &network(2));
     let found = verdict(&evaluator(&dataset, &settings).on_device(&device), &network(2));
     // The device finds vessels everywhere; what is not deployed is scored as before.
-    let (vessels, pixels) = (dataset.val[0].mask.iter().filter(|&&label| label == 1).count(), 40 * 56);
-    let everywhere = vessels as f64 / f64::from(pixels);
+    let vessels: f64 = dataset.val[0].mask.iter().map(|&label| f64::from(u8::from(label == 1))).sum();
+    let everywhere = vessels / (40.0 * 56.0);
     for form in ["converted", "aligned"] {
         let scored = found.attribute(&format!("vessel_iou_{form}")).unwrap();
         assert!((scored - everywhere).abs() < 1e-12, "{form}: {scored} {everywhere}");
