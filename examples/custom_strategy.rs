@@ -98,3 +98,35 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     Ok(())
 }
+
+/// `cargo test --example custom_strategy` holds the strategy to the laws that the search relies on.
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use boresight::core::SearchSpace;
+    use boresight_testkit::{asynchronous_law, resume_law, strategy_laws};
+
+    #[test]
+    fn the_strategy_keeps_the_laws() {
+        let space = UnetSpace::new(SpaceSettings::default(), supports_everything).unwrap();
+        let make = |seed| LocalSearch {
+            space: &space,
+            seed,
+            offspring: 8,
+            budget: 20,
+            best: None,
+            pending: Pending::default(),
+        };
+        let evaluate = |genotype: &_| {
+            let parameters = space.decode(genotype).unwrap().parameter_count();
+            if parameters % 5 == 0 {
+                Outcome::Diverged { reason: "a fifth fails".into() }
+            } else {
+                Outcome::measured(vec![parameters as f64])
+            }
+        };
+        strategy_laws(make, evaluate, 24);
+        resume_law(make, evaluate, 24);
+        asynchronous_law(make, evaluate, 24);
+    }
+}

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 #[derive(Debug, Parser)]
 #[command(name = "predict", version, verbatim_doc_comment)]
 struct Cli {
-    /// Folder of a finished run, with its best.json and best.safetensors.
+    /// Folder of a finished run, with its best.json and best.safetensors, or an artifact.
     #[arg(value_name = "RUN_FOLDER")]
     run: PathBuf,
 
@@ -49,8 +49,8 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    if !cli.run.join(Artifact::DESCRIPTION).is_file() {
-        let rule = "a run that vessel_search has finished has one";
+    if !Artifact::lies_in(&cli.run) {
+        let rule = "a run that vessel_search has finished has one, or network.json in an artifact";
         return Err(format!("{} has no {} in it; {rule}", cli.run.display(), Artifact::DESCRIPTION).into());
     }
     let (artifact, weights) = Artifact::read(&cli.run)?;

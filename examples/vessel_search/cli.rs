@@ -243,6 +243,12 @@ pub(crate) enum StrategyName {
     Ga,
     /// Random search with the same number of trials.
     Random,
+    /// NSGA-II: parents compete with their children.
+    Nsga2,
+    /// Aging evolution: mutants of the best of a few, and the older half of the population dies.
+    Aging,
+    /// Local search: mutants of the best, a population at a time, with restarts.
+    Local,
 }
 
 /// When networks are fine-tuned under the numerics of the device.

@@ -5,7 +5,11 @@ use crate::{profile, scenes};
 use boresight::core::{Seed, Strategy};
 use boresight::data::{Dataset, SamplerOptions};
 use boresight::eval::{EvaluationSettings, Measure};
-use boresight::evolve::{GeneticAlgorithm, GeneticSettings, RandomSearch, Ranking};
+use boresight::evolve::parts::{FromSpace, Mutants};
+use boresight::evolve::{
+    Evolution, EvolutionSettings, GeneticAlgorithm, GeneticSettings, LocalParts, LocalSearch, LocalSettings,
+    Novelty, Parts, RandomSearch, Ranking,
+};
 use boresight::ir::Network;
 use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace};
 use boresight::train::{Loss, TrainSettings};
@@ -80,7 +84,7 @@ pub(crate) fn ranking(configuration: &Configuration) -> Result<(Vec<Measure>, Ra
     Ok((measures, Ranking::Pareto { directions }))
 }
 
-/// The settings of the genetic algorithm; random search takes the number of trials from them.
+/// The settings of the genetic algorithm; the other strategies take the number of trials from them.
 pub(crate) fn genetic(configuration: &Configuration) -> Result<GeneticSettings, Box<dyn Error>> {
     let settings = GeneticSettings {
         population: configuration.population,
@@ -108,6 +112,31 @@ pub(crate) fn strategy<'space>(
     let strategy: BoxedStrategy<'space> = match configuration.strategy {
         StrategyName::Ga => Box::new(GeneticAlgorithm::new(space, settings, ranking.clone(), seed)?),
         StrategyName::Random => Box::new(RandomSearch::new(space, planned, seed)?),
+        StrategyName::Nsga2 => {
+            let settings = EvolutionSettings::generations(configuration.population, planned);
+            Box::new(Evolution::new(space, Parts::nsga2(ranking.clone()), settings, seed)?)
+        }
+        StrategyName::Aging => {
+            let population = configuration.population;
+            // Whole generations, so that the number of workers changes nothing.
+            let settings = EvolutionSettings {
+                offspring: population.div_ceil(2),
+                ..EvolutionSettings::generations(population, planned)
+            };
+            let parts = Parts::aging(ranking.clone(), population.div_ceil(2));
+            Box::new(Evolution::new(space, parts, settings, seed)?)
+        }
+        StrategyName::Local => {
+            let population = configuration.population;
+            let settings = LocalSettings { trials: planned, starts: population, round: population };
+            let parts = LocalParts {
+                sampling: Box::new(FromSpace),
+                neighbourhood: Box::new(Mutants { count: 4 * population }),
+                ranking: ranking.clone(),
+                novelty: Novelty::default(),
+            };
+            Box::new(LocalSearch::new(space, parts, settings, seed)?)
+        }
     };
     Ok((strategy, planned))
 }

@@ -60,7 +60,7 @@ fn numbers_outside_their_range_are_refused_with_flag_and_rule() {
         ("--target-fps 0", "error: --target-fps 0: it must be above 0\n"),
         ("--workers 0", "error: --workers 0: it must be a whole number of at least 1\n"),
         ("--seed -1", "error: --seed -1: it must be a whole number from 0 to 18446744073709551615\n"),
-        ("--strategy best", "error: --strategy best: it must be one of ga, random\n"),
+        ("--strategy best", "error: --strategy best: it must be one of ga, random, nsga2, aging, local\n"),
         ("--epochs", "error: --epochs: a value must follow\n"),
     ] {
         refused(line, &[sentence]);

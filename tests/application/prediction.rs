@@ -1,25 +1,11 @@
 //! Images through the network of a finished run.
 
 use crate::bad_input::complains;
-use crate::support::{small_dataset, succeed, text, timeless, words, write_dataset, write_scene};
+use crate::support::{run_folder, small_dataset, succeed, text, timeless, write_scene};
 use boresight::data::{Labels, Scene, band_paths, read_bands};
 use boresight::eval::{Artifact, Device, Simulated, predict};
 use std::fs;
 use std::path::{Path, PathBuf};
-
-/// A run of two trials on the small data set in `place`/data.
-fn run_folder(place: &Path, labels: Labels) -> PathBuf {
-    let (data, run) = (place.join("data"), place.join("run"));
-    write_dataset(&data, labels);
-    let line = format!(
-        "--data {} --out {} --tile 32 --population 2 --generations 1 --epochs 2 --finetune-epochs 1 \
-         --samples-per-epoch 32 --max-parameters 20000 --seed 2",
-        data.display(),
-        run.display()
-    );
-    succeed("vessel_search", &words(&line));
-    run
-}
 
 /// What the simulated device makes of the 8-bit files of a scene.
 fn simulated(run: &Path, stem: &Path) -> Vec<u8> {

@@ -91,6 +91,20 @@ pub(crate) fn write_dataset(folder: &Path, labels: Labels) {
     }
 }
 
+/// A run of two trials on the small data set in `place`/data.
+pub(crate) fn run_folder(place: &Path, labels: Labels) -> PathBuf {
+    let (data, run) = (place.join("data"), place.join("run"));
+    write_dataset(&data, labels);
+    let line = format!(
+        "--data {} --out {} --tile 32 --population 2 --generations 1 --epochs 2 --finetune-epochs 1 \
+         --samples-per-epoch 32 --max-parameters 20000 --seed 2",
+        data.display(),
+        run.display()
+    );
+    succeed("vessel_search", &words(&line));
+    run
+}
+
 /// A JSON file without the times in it.
 pub(crate) fn timeless(path: &Path) -> Value {
     without_times(&fs::read_to_string(path).unwrap())

@@ -21,6 +21,12 @@ pub enum Error {
     /// The network is not valid.
     #[error(transparent)]
     Network(#[from] boresight_ir::Error),
+    /// The network cannot be run.
+    #[error(transparent)]
+    Plan(#[from] boresight_plan::Error),
+    /// The loss cannot be computed.
+    #[error(transparent)]
+    Loss(#[from] boresight_kernels::Error),
     /// Labels cannot be counted.
     #[error(transparent)]
     Metrics(#[from] boresight_metrics::Error),

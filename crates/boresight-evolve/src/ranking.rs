@@ -1,9 +1,10 @@
 //! How trials are compared: by one fitness, or by Pareto rank and crowding.
 
 use crate::Error;
-use crate::pareto::{crowding_distance, non_dominated_sort};
-use boresight_core::{Direction, Outcome, TellError, Trial, Violation};
+use crate::pareto::{Winners, crowding_distance, dominates, front, non_dominated_sort};
+use boresight_core::{Direction, Outcome, TellError, Trial, TrialId, Violation};
 use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
@@ -74,6 +75,39 @@ impl FitnessForm {
     }
 }
 
+/// What is compared of a trial.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Candidate<'trial> {
+    /// Its number, which is also its age: less is older.
+    pub id: TrialId,
+    /// What was found.
+    pub verdict: &'trial Outcome,
+}
+
+impl<'trial, G> From<&'trial Trial<G>> for Candidate<'trial> {
+    fn from(trial: &'trial Trial<G>) -> Self {
+        Self { id: trial.id, verdict: &trial.verdict }
+    }
+}
+
+/// Where a candidate stands among those that it was compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Standing {
+    /// 0 for those that keep every constraint; above that, more for breaking more of them.
+    pub tier: usize,
+    /// The layer among all that were compared, 0 for the best; less is better.
+    pub layer: usize,
+    /// How much room it has within its layer, such as the crowding distance; more is better.
+    pub spread: f64,
+}
+
+impl Standing {
+    /// The better one is less.
+    pub fn compare(&self, other: &Self) -> Ordering {
+        self.layer.cmp(&other.layer).then(other.spread.total_cmp(&self.spread))
+    }
+}
+
 /// How trials are compared.
 ///
 /// Every measured trial that breaks no constraint stands above all others. Below come measured trials that break
@@ -127,13 +161,57 @@ impl Ranking {
 
     /// The indices of `trials` from best to worst.
     pub fn order<G>(&self, trials: &[Trial<G>]) -> Vec<usize> {
-        let mut by_number: Vec<usize> = (0..trials.len()).collect();
-        by_number.sort_by_key(|&at| trials[at].id);
-        let (measured, rest): (Vec<usize>, Vec<usize>) =
-            by_number.into_iter().partition(|&at| self.values(&trials[at].verdict).is_some());
-        let mut order = self.order_measured(trials, &measured);
-        order.extend(order_rest(trials, rest));
+        let candidates: Vec<Candidate<'_>> = trials.iter().map(Candidate::from).collect();
+        let standings = self.standings(&candidates);
+        let mut order: Vec<usize> = (0..trials.len()).collect();
+        order.sort_by(|&left, &right| {
+            standings[left].compare(&standings[right]).then(trials[left].id.cmp(&trials[right].id))
+        });
         order
+    }
+
+    /// Where each candidate stands among all of `candidates`: feasibility first, see [`Ranking`].
+    ///
+    /// # Source
+    /// Deb, *An efficient constraint handling method for genetic algorithms*, 2000, for the order of feasible and
+    /// infeasible candidates.
+    pub fn standings(&self, candidates: &[Candidate<'_>]) -> Vec<Standing> {
+        let mut by_number: Vec<usize> = (0..candidates.len()).collect();
+        by_number.sort_unstable_by_key(|&at| candidates[at].id);
+        let (measured, rest): (Vec<usize>, Vec<usize>) =
+            by_number.into_iter().partition(|&at| self.values(candidates[at].verdict).is_some());
+        let mut standings = vec![Standing::default(); candidates.len()];
+        let layers = self.place_measured(candidates, &measured, &mut standings);
+        place_rest(candidates, rest, layers, &mut standings);
+        standings
+    }
+
+    /// The winners among `trials`: the front of a Pareto ranking or the trials of the best fitness; when no trial keeps
+    /// every constraint, those that break them least.
+    pub fn winners<'trials, G>(&self, trials: &'trials [Trial<G>]) -> Winners<'trials, G> {
+        if let Self::Pareto { directions } = self {
+            let front: Vec<_> =
+                front(trials, directions).into_iter().filter(|trial| self.competes(&trial.verdict)).collect();
+            if !front.is_empty() {
+                return Winners::Feasible(front);
+            }
+        }
+        let candidates: Vec<Candidate<'_>> = trials.iter().map(Candidate::from).collect();
+        let standings = self.standings(&candidates);
+        let Some(best) = standings.iter().map(|standing| standing.layer).min() else {
+            return Winners::Nothing;
+        };
+        let winners: Vec<&Trial<G>> = trials
+            .iter()
+            .zip(&standings)
+            .filter(|(_, at)| at.layer == best)
+            .map(|(trial, _)| trial)
+            .collect();
+        match winners.first().map(|trial| &trial.verdict) {
+            Some(verdict) if self.competes(verdict) => Winners::Feasible(winners),
+            Some(verdict) if !failure(verdict).1.is_empty() => Winners::LeastViolating(winners),
+            _ => Winners::Nothing,
+        }
     }
 
     /// The best of `trials` that was measured and breaks no constraint.
@@ -164,6 +242,36 @@ impl Ranking {
         }
     }
 
+    /// Whether `left` is better than `right` by itself: it dominates it or has the better fitness. Verdicts that do not
+    /// compete are neither better nor worse; see [`standings`](Self::standings).
+    pub fn prefers(&self, left: &Outcome, right: &Outcome) -> bool {
+        match self {
+            Self::Pareto { directions } => {
+                let values = self.values(left).zip(self.values(right));
+                values.is_some_and(|(left, right)| dominates(left, right, directions))
+            }
+            Self::Fitness { .. } => self.fitness(left) > self.fitness(right) && self.competes(right),
+        }
+    }
+
+    /// Whether a verdict was measured, breaks no constraint and has the values that are compared.
+    pub fn competes(&self, verdict: &Outcome) -> bool {
+        self.values(verdict).is_some()
+    }
+
+    /// What is compared of a verdict that competes, so that less is better: the objectives, or the fitness.
+    pub(crate) fn minimised(&self, verdict: &Outcome) -> Option<Vec<f64>> {
+        let values = self.values(verdict)?;
+        match self {
+            Self::Pareto { directions } => {
+                Some(values.iter().zip(directions).map(|(&value, way)| way.minimised(value)).collect())
+            }
+            Self::Fitness { .. } => {
+                self.fitness(verdict).filter(|fitness| fitness.is_finite()).map(|fitness| vec![-fitness])
+            }
+        }
+    }
+
     /// The objective values by which a verdict competes, if it does.
     pub(crate) fn values<'verdict>(&self, verdict: &'verdict Outcome) -> Option<&'verdict [f64]> {
         let values = verdict.objectives()?;
@@ -185,34 +293,48 @@ impl Ranking {
         }
     }
 
-    fn order_measured<G>(&self, trials: &[Trial<G>], measured: &[usize]) -> Vec<usize> {
+    /// Places the measured candidates, which are given by ascending number, and returns how many layers they fill.
+    fn place_measured(
+        &self,
+        candidates: &[Candidate<'_>],
+        measured: &[usize],
+        standings: &mut [Standing],
+    ) -> usize {
         let Self::Pareto { directions } = self else {
-            let worth = |at: usize| self.fitness(&trials[at].verdict).filter(|fitness| !fitness.is_nan());
-            let worth = measured.iter().map(|&at| (at, worth(at).unwrap_or(f64::NEG_INFINITY)));
-            return descending(worth.collect());
+            let worth = |at: usize| self.fitness(candidates[at].verdict).filter(|fitness| !fitness.is_nan());
+            let worth = measured.iter().map(|&at| (at, -worth(at).unwrap_or(f64::NEG_INFINITY)));
+            return place_ascending(worth.collect(), 0, standings);
         };
         let points: Vec<&[f64]> =
-            measured.iter().filter_map(|&at| self.values(&trials[at].verdict)).collect();
-        let mut order = Vec::with_capacity(measured.len());
-        for layer in non_dominated_sort(&points, directions) {
-            let crowded = crowding_distance(&layer.iter().map(|&at| points[at]).collect::<Vec<_>>());
-            order.extend(descending(layer.iter().map(|&at| measured[at]).zip(crowded).collect()));
+            measured.iter().filter_map(|&at| self.values(candidates[at].verdict)).collect();
+        let layers = non_dominated_sort(&points, directions);
+        for (number, layer) in layers.iter().enumerate() {
+            let members: Vec<&[f64]> = layer.iter().map(|&at| points[at]).collect();
+            for (&at, spread) in layer.iter().zip(crowding_distance(&members)) {
+                standings[measured[at]] = Standing { tier: 0, layer: number, spread };
+            }
         }
-        order
+        layers.len()
     }
 }
 
-/// The indices by descending worth; equal ones keep their order.
-fn descending(mut worth: Vec<(usize, f64)>) -> Vec<usize> {
-    worth.sort_by(|left, right| right.1.total_cmp(&left.1));
-    worth.into_iter().map(|(at, _)| at).collect()
+/// Gives candidates the layers from `first` on by ascending key, equal keys one layer; returns the next free layer.
+fn place_ascending(mut keys: Vec<(usize, f64)>, first: usize, standings: &mut [Standing]) -> usize {
+    keys.sort_by(|left, right| left.1.total_cmp(&right.1));
+    let mut layer = first;
+    for (position, &(at, key)) in keys.iter().enumerate() {
+        if position > 0 && key.total_cmp(&keys[position - 1].1).is_ne() {
+            layer += 1;
+        }
+        standings[at] = Standing { tier: 0, layer, spread: 0.0 };
+    }
+    if keys.is_empty() { first } else { layer + 1 }
 }
 
-/// Trials that do not compete: by kind of failure, then by how far they break constraints; equal ones keep their
-/// order.
-fn order_rest<G>(trials: &[Trial<G>], mut rest: Vec<usize>) -> Vec<usize> {
+/// Places candidates that do not compete: by kind of failure, then by how far they break constraints.
+fn place_rest(candidates: &[Candidate<'_>], rest: Vec<usize>, first: usize, standings: &mut [Standing]) {
     let mut largest: BTreeMap<&str, f64> = BTreeMap::new();
-    for violation in rest.iter().flat_map(|&at| failure(&trials[at].verdict).1) {
+    for violation in rest.iter().flat_map(|&at| failure(candidates[at].verdict).1) {
         let most = largest.entry(&violation.constraint).or_insert(0.0);
         *most = most.max(violation.amount);
     }
@@ -220,15 +342,17 @@ fn order_rest<G>(trials: &[Trial<G>], mut rest: Vec<usize>) -> Vec<usize> {
         Some(&most) if most > 0.0 && most.is_finite() => violation.amount / most,
         _ => 1.0,
     };
-    let standing = |at: usize| {
-        let (kind, violations) = failure(&trials[at].verdict);
-        (kind, violations.iter().map(share).sum::<f64>())
-    };
-    rest.sort_by(|&left, &right| {
-        let (left, right) = (standing(left), standing(right));
-        left.0.cmp(&right.0).then(left.1.total_cmp(&right.1))
-    });
-    rest
+    let mut next = first;
+    for kind in [Failure::Violating, Failure::Infeasible, Failure::Diverged] {
+        let of_kind = rest.iter().map(|&at| (at, failure(candidates[at].verdict)));
+        let keys = of_kind
+            .filter(|(_, (found, _))| *found == kind)
+            .map(|(at, (_, violations))| (at, violations.iter().map(share).sum::<f64>()));
+        next = place_ascending(keys.collect(), next, standings);
+    }
+    for at in rest {
+        standings[at].tier = standings[at].layer - first + 1;
+    }
 }
 
 /// How bad a failure is, and the constraints that were broken.
@@ -241,7 +365,7 @@ fn failure(verdict: &Outcome) -> (Failure, &[Violation]) {
 }
 
 /// Kinds of failure from mild to severe.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Failure {
     Violating,
     Infeasible,

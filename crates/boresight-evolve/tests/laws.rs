@@ -5,7 +5,7 @@ mod toy;
 
 use boresight_core::{Direction, Outcome, Seed};
 use boresight_evolve::{FitnessForm, GeneticAlgorithm, GeneticSettings, RandomSearch, Ranking};
-use boresight_testkit::{generation_laws, novelty_law, strategy_laws};
+use boresight_testkit::{asynchronous_law, generation_laws, novelty_law, resume_law, strategy_laws};
 use toy::{Bits, bits, measure, mixed, pareto};
 
 fn settings(population: usize, elites: usize) -> GeneticSettings {
@@ -28,6 +28,8 @@ fn check_genetic(length: usize, settings: &GeneticSettings, ranking: &Ranking) {
         strategy_laws(make, evaluate, limit);
         generation_laws(make, evaluate, limit);
         novelty_law(make, evaluate, limit);
+        resume_law(make, evaluate, limit);
+        asynchronous_law(make, evaluate, limit);
     }
 }
 
@@ -60,6 +62,8 @@ fn random_search_keeps_the_laws() {
         strategy_laws(make, evaluate, budget + 1);
         generation_laws(make, evaluate, budget + 1);
         novelty_law(make, evaluate, budget + 1);
+        resume_law(make, evaluate, budget + 1);
+        asynchronous_law(make, evaluate, budget + 1);
     }
 }
 

@@ -14,6 +14,21 @@ pub enum InputForm {
     Normalised,
 }
 
+/// Whether `mean` and `deviation` are statistics of the bands that `network` reads.
+///
+/// # Errors
+/// When the number of bands differs, or a standard deviation is not positive and finite.
+pub fn check_statistics(network: &Network, mean: &[f32], deviation: &[f32]) -> Result<(), Error> {
+    let expected = network.input_shape().channels;
+    if let Some(found) = [mean.len(), deviation.len()].into_iter().find(|&found| found != expected) {
+        return Err(Error::BandCount { expected, found });
+    }
+    match deviation.iter().position(|&value| !(value > 0.0 && value.is_finite())) {
+        Some(band) => Err(Error::Deviation { band, value: deviation[band].to_string() }),
+        None => Ok(()),
+    }
+}
+
 /// The linear map that folds `(count - mean) / std` into the convolutions that read the input.
 ///
 /// Master values belong to a network that reads normalised images, device values to the same network reading raw
@@ -45,13 +60,8 @@ impl NormalisationFold {
     /// When the number of bands differs, a standard deviation is not positive and finite, or something other than a
     /// convolution with a bias reads the input.
     pub fn new(network: &Network, mean: &[f32], deviation: &[f32]) -> Result<Self, Error> {
+        check_statistics(network, mean, deviation)?;
         let bands = network.input_shape().channels;
-        if let Some(found) = [mean.len(), deviation.len()].into_iter().find(|&len| len != bands) {
-            return Err(Error::BandCount { expected: bands, found });
-        }
-        if let Some(band) = deviation.iter().position(|&value| !(value > 0.0 && value.is_finite())) {
-            return Err(Error::Deviation { band, value: deviation[band].to_string() });
-        }
         let layout = network.layout();
         let convolutions = network
             .consumers(network.input())

@@ -1,7 +1,7 @@
 //! The backward pass.
 
 use crate::part::{Part, by_images};
-use crate::remake::Past;
+use crate::remake::{Past, Way};
 use crate::step::{Kind, Norm, Step, TensorId};
 use crate::workspace::Desk;
 use crate::{Mode, Plan, Workspace};
@@ -140,7 +140,7 @@ impl Pass<'_> {
         self.pass_on(operand, |pass, write, target| {
             let Pass { plan, step, weights, images, ref slope, ref mut memory } = *pass;
             let Workspace { slots, desks, team, masks, mode, statistics, .. } = &mut **memory;
-            let past = Past { mode: *mode, statistics, masks };
+            let past = Past { way: Way::Back, mode: *mode, statistics, masks };
             let count = plan.input_planes().batch;
             let whole = Part { plan, step, weights, images, slots, first: 0, count };
             let team = plan.team_for(step, team);
@@ -175,7 +175,7 @@ impl Pass<'_> {
     ) {
         let Pass { plan, step, weights, images, ref slope, ref mut memory } = *self;
         let Workspace { slots, partial, desks, team, mode, statistics, masks, .. } = &mut **memory;
-        let past = Past { mode: *mode, statistics, masks };
+        let past = Past { way: Way::Back, mode: *mode, statistics, masks };
         let [grad_weight, grad_bias] = disjoint(gradient, [weight.clone(), bias.clone()]);
         let batch = shape.input.batch;
         let whole = Part { plan, step, weights, images, slots, first: 0, count: batch };
@@ -241,7 +241,7 @@ impl Pass<'_> {
         self.pass_on_in_place(|pass, sum| {
             let slope = std::mem::take(&mut pass.slope);
             let Workspace { mode, statistics, masks, .. } = &*pass.memory;
-            let past = Past { mode: *mode, statistics, masks };
+            let past = Past { way: Way::Back, mode: *mode, statistics, masks };
             let rule: Rule = match past.mode {
                 Mode::Train(_) => kernels::batch_norm_grad,
                 Mode::Evaluate => kernels::batch_norm_eval_grad,
@@ -317,7 +317,7 @@ impl Pass<'_> {
                 let slope = std::mem::take(&mut pass.slope);
                 let Pass { weights, images, ref mut memory, .. } = *pass;
                 let Workspace { slots, desks, team, mode, statistics, masks, .. } = &mut **memory;
-                let past = Past { mode: *mode, statistics, masks };
+                let past = Past { way: Way::Back, mode: *mode, statistics, masks };
                 let count = plan.input_planes().batch;
                 let whole = Part { plan, step, weights, images, slots, first: 0, count };
                 let team = plan.team_for(step, team);

@@ -1,6 +1,6 @@
 //! Images of a batch that one thread works on.
 
-use crate::remake::Past;
+use crate::remake::{Past, Way};
 use crate::step::{Step, TensorId};
 use crate::workspace::Desk;
 use crate::{Plan, Workspace};
@@ -96,7 +96,7 @@ impl Plan {
         let Workspace { slots, desks, team, mode, statistics, masks, .. } = memory;
         let count = self.input_planes().batch;
         let whole = Part { plan: self, step, weights, images, slots, first: 0, count };
-        (whole, Past { mode: *mode, statistics, masks }, self.team_for(step, team), desks)
+        (whole, Past { way: Way::Forward, mode: *mode, statistics, masks }, self.team_for(step, team), desks)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What a device makes of constants and images.
 
 use crate::{Arithmetic, Error, LayerSums, Machine, Store, Workspace};
-use boresight_ir::{Conv2d, InputForm, Network, NodeId, NormalisationFold, Op, Role, Slot};
+use boresight_ir::{Conv2d, InputForm, Network, NodeId, NormalisationFold, Op, Role, Slot, check_statistics};
 use boresight_kernels::Planes;
 use boresight_numerics::{
     Accumulator, Constants, ConversionCount, Format, MyriadScaling, NumericProfile, Scaling, myriad_rescale,
@@ -96,7 +96,7 @@ impl Projection {
     /// The projection of `network` under `profile`; `mean` and `deviation` are those of counts, for each band.
     ///
     /// # Errors
-    /// When the number of bands differs, or counts come in and the input is read by something other than
+    /// When the number of bands differs, a standard deviation is not positive and finite, or counts come in and the input is read by something other than
     /// convolutions with a bias.
     pub fn new(
         network: &Network,
@@ -105,10 +105,7 @@ impl Projection {
         mean: &[f32],
         deviation: &[f32],
     ) -> Result<Self, Error> {
-        let expected = network.input_shape().channels;
-        if let Some(found) = [mean.len(), deviation.len()].into_iter().find(|&found| found != expected) {
-            return Err(boresight_ir::Error::BandCount { expected, found }.into());
-        }
+        check_statistics(network, mean, deviation)?;
         let fold = match input {
             InputForm::Counts => Some(NormalisationFold::new(network, mean, deviation)?),
             InputForm::Normalised => None,

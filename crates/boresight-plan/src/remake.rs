@@ -5,14 +5,23 @@
 //! moves or scales such values. Arithmetic and order are those of the forward pass, so are the bits.
 
 use crate::part::Part;
-use crate::step::{Kind, Norm, Step, TensorId};
+use crate::step::{Kind, Norm, Step, Tensor, TensorId};
 use crate::{Mode, Plan};
 use boresight_ir::Resize;
 use boresight_kernels::{self as kernels, Team};
 
-/// What the forward pass left behind beside values.
+/// Which pass it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Forward,
+    Back,
+}
+
+/// What the pass can look up beside values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Past<'data> {
+    /// Forward, all values are still there but for deferred ones.
+    pub(crate) way: Way,
     pub(crate) mode: Mode,
     pub(crate) statistics: &'data [f32],
     pub(crate) masks: &'data [f32],
@@ -54,7 +63,8 @@ impl<'data> Part<'data> {
 
     /// Writes the value of `tensor`, of these images, to `output`.
     fn make(self, tensor: TensorId, past: Past<'_>, output: &mut [f32]) {
-        let Some(maker) = self.plan.tensors[tensor].remade else {
+        let Tensor { remade, deferred, .. } = self.plan.tensors[tensor];
+        let Some(maker) = remade.filter(|_| deferred || past.way == Way::Back) else {
             return output.copy_from_slice(self.tensor(tensor));
         };
         let step = &self.plan.steps[maker];

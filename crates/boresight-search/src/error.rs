@@ -106,6 +106,16 @@ pub enum Error {
         /// How many trials the strategy proposed.
         asked: usize,
     },
+    /// A limit on something that is not measured.
+    #[error("the limit on `{name}` names no objective of the evaluator")]
+    UnknownLimit {
+        /// The name.
+        name: String,
+    },
+    /// An asynchronous run is to be resumed from records in which a trial was never asked for, or is asked for out of
+    /// its order.
+    #[error("trial {} stands in the records without its ask in its place", .0.0)]
+    NotAsked(TrialId),
     /// The evaluator has no verdict.
     #[error("trial {} has no verdict", .trial.0)]
     Evaluator {
@@ -171,8 +181,8 @@ pub enum Damage {
         /// What was expected.
         message: String,
     },
-    /// It is not exactly one of header, trial and event.
-    #[error("a line is exactly one of header, trial and event")]
+    /// It is not exactly one of header, trial, ask and event.
+    #[error("a line is exactly one of header, trial, ask and event")]
     Kind,
     /// The first line is no header.
     #[error("the first line is no header")]

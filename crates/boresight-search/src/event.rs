@@ -50,6 +50,11 @@ pub enum SearchEvent<'run, G> {
     },
     /// The search ends because the observer broke it off; the answer to this event does not matter.
     Interrupted,
+    /// The search ends because of a rule; the answer to this event does not matter.
+    Stopped {
+        /// The rule, in its own words.
+        rule: &'run str,
+    },
 }
 
 /// What a search leaves.
@@ -57,8 +62,16 @@ pub enum SearchEvent<'run, G> {
 pub struct Report<G> {
     /// Every trial with a verdict, in the order of their numbers. After an interruption the last batch may have gaps.
     pub trials: Vec<Trial<G>>,
-    /// Whether the strategy has ended; `false` after an interruption.
+    /// Whether the strategy has ended; `false` after an interruption or a stop.
     pub finished: bool,
+    /// The rule that stopped the search, if one did.
+    pub stopped: Option<String>,
     /// How many of the trials were read from the store instead of being evaluated now.
     pub replayed: usize,
+}
+
+impl<G> Default for Report<G> {
+    fn default() -> Self {
+        Self { trials: Vec::new(), finished: false, stopped: None, replayed: 0 }
+    }
 }

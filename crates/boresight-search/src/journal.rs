@@ -133,7 +133,9 @@ impl<G: Genotype> Journal<G> {
     fn check(&self, record: &Record<G>) -> Result<(), Damage> {
         match (record, self.has_header) {
             (Record::Header(_), true) => Err(Damage::HeaderMisplaced),
-            (Record::Trial { .. } | Record::Event(_), false) => Err(Damage::HeaderMissing),
+            (Record::Trial { .. } | Record::Asked { .. } | Record::Event(_), false) => {
+                Err(Damage::HeaderMissing)
+            }
             (Record::Trial { trial, .. }, true) if self.trials.contains(&trial.id) => {
                 Err(Damage::Duplicate(trial.id))
             }
@@ -190,7 +192,7 @@ pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(std::io::Erro
 fn trial_of<G>(record: &Record<G>) -> Option<TrialId> {
     match record {
         Record::Trial { trial, .. } => Some(trial.id),
-        Record::Header(_) | Record::Event(_) => None,
+        Record::Header(_) | Record::Asked { .. } | Record::Event(_) => None,
     }
 }
 
@@ -213,7 +215,9 @@ fn parse<G: Genotype>(path: &Path, bytes: &[u8]) -> Result<Contents<G>, Error> {
         let record = Record::from_line(text).map_err(damaged)?;
         match (&record, line) {
             (Record::Header(_), 2..) => return Err(damaged(Damage::HeaderMisplaced)),
-            (Record::Trial { .. } | Record::Event(_), 1) => return Err(damaged(Damage::HeaderMissing)),
+            (Record::Trial { .. } | Record::Asked { .. } | Record::Event(_), 1) => {
+                return Err(damaged(Damage::HeaderMissing));
+            }
             _ => {}
         }
         if let Some(id) = trial_of(&record).filter(|&id| !trials.insert(id)) {

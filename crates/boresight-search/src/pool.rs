@@ -1,10 +1,10 @@
-//! The worker threads of one batch. One thread of the pool evaluates one candidate at a time; everything that has an
-//! order (storing, observing, stopping) happens on the thread that owns the batch.
+//! The worker threads. One thread of the pool evaluates one candidate at a time; everything that has an order (asking,
+//! storing, observing, stopping) happens on the thread that owns the search.
 
 use crate::{Error, Failure};
 use boresight_core::{Context, Evaluator, Outcome, Proposal, SearchSpace, Seed, TrialId};
 use std::any::Any;
-use std::ops::ControlFlow;
+use std::borrow::Borrow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
@@ -12,20 +12,20 @@ use std::thread::Builder;
 use std::time::Instant;
 
 /// A trial to be evaluated.
-pub(crate) type Job<'batch, G> = &'batch (TrialId, Proposal<G>);
+pub(crate) type Job<G> = (TrialId, Proposal<G>);
 
 /// The end of an evaluation.
-pub(crate) struct Done<'batch, G> {
-    pub(crate) job: Job<'batch, G>,
+pub(crate) struct Done<J> {
+    pub(crate) job: J,
     pub(crate) verdict: Result<Outcome, Error>,
     pub(crate) wall_s: f64,
 }
 
-/// Sees a batch through; `Break` means that no further trial starts.
-pub(crate) trait Watch<G> {
-    fn flow(&self) -> ControlFlow<()>;
-    fn started(&mut self, job: Job<'_, G>);
-    fn done(&mut self, done: Done<'_, G>);
+/// Hands out jobs and takes verdicts. A job is a [`Job`], owned or borrowed.
+pub(crate) trait Desk<J> {
+    /// The next job to start; `None` when none may start for now. It is asked again whenever a job has ended.
+    fn next(&mut self) -> Option<J>;
+    fn done(&mut self, done: Done<J>);
 }
 
 /// What every evaluation needs.
@@ -42,14 +42,11 @@ where
     E: Evaluator<S::Phenotype>,
     E::Error: Into<Failure>,
 {
-    /// Evaluates `jobs` in their order on up to `workers` threads and returns when every started one has ended.
-    pub(crate) fn evaluate_all(
-        &self,
-        jobs: &[Job<'_, S::Genotype>],
-        workers: usize,
-        watch: &mut impl Watch<S::Genotype>,
-    ) -> Result<(), Error> {
-        let workers = workers.min(jobs.len());
+    /// Evaluates what `desk` hands out on `workers` threads and returns when it hands out no more and all have ended.
+    pub(crate) fn serve<J>(&self, workers: usize, desk: &mut impl Desk<J>) -> Result<(), Error>
+    where
+        J: Borrow<Job<S::Genotype>> + Send,
+    {
         let (hand_out, taken) = channel();
         let (hand_in, done) = channel();
         let taken = Mutex::new(taken);
@@ -62,22 +59,20 @@ where
                 let spawned = named.spawn_scoped(scope, move || self.work(taken, &hand_in));
                 spawned.map_err(|source| Error::Thread { source })?;
             }
-            coordinate(jobs, workers, &hand_out, &done, watch);
+            coordinate(workers, &hand_out, &done, desk);
             Ok(())
         })
     }
 
-    fn work<'batch>(
-        &self,
-        taken: &Mutex<Receiver<Job<'batch, S::Genotype>>>,
-        hand_in: &Sender<Done<'batch, S::Genotype>>,
-    ) {
+    fn work<J: Borrow<Job<S::Genotype>>>(&self, taken: &Mutex<Receiver<J>>, hand_in: &Sender<Done<J>>) {
         loop {
             let job = taken.lock().unwrap_or_else(PoisonError::into_inner).recv();
             let Ok(job) = job else { return };
             let start = now();
-            let verdict = catch_unwind(AssertUnwindSafe(|| self.evaluate(job)))
-                .unwrap_or_else(|payload| Err(Error::Panicked { trial: job.0, message: message(&*payload) }));
+            let verdict =
+                catch_unwind(AssertUnwindSafe(|| self.evaluate(job.borrow()))).unwrap_or_else(|payload| {
+                    Err(Error::Panicked { trial: job.borrow().0, message: message(&*payload) })
+                });
             let wall_s = start.elapsed().as_secs_f64();
             if hand_in.send(Done { job, verdict, wall_s }).is_err() {
                 return;
@@ -85,7 +80,7 @@ where
         }
     }
 
-    fn evaluate(&self, (trial, proposal): Job<'_, S::Genotype>) -> Result<Outcome, Error> {
+    fn evaluate(&self, (trial, proposal): &Job<S::Genotype>) -> Result<Outcome, Error> {
         let phenotype = match self.space.decode(&proposal.genotype) {
             Ok(phenotype) => phenotype,
             Err(error) => {
@@ -99,20 +94,12 @@ where
     }
 }
 
-/// Keeps `workers` jobs running until none is left or `watch` breaks, and waits for those that run.
-fn coordinate<'batch, G>(
-    jobs: &[Job<'batch, G>],
-    workers: usize,
-    hand_out: &Sender<Job<'batch, G>>,
-    done: &Receiver<Done<'batch, G>>,
-    watch: &mut impl Watch<G>,
-) {
-    let mut waiting = jobs.iter();
+/// Keeps `workers` jobs running as long as there are any, and waits for those that run.
+fn coordinate<J>(workers: usize, hand_out: &Sender<J>, done: &Receiver<Done<J>>, desk: &mut impl Desk<J>) {
     let mut running = 0;
     loop {
-        while running < workers && watch.flow().is_continue() {
-            let Some(job) = waiting.next() else { break };
-            watch.started(job);
+        while running < workers {
+            let Some(job) = desk.next() else { break };
             if hand_out.send(job).is_err() {
                 return;
             }
@@ -123,15 +110,15 @@ fn coordinate<'batch, G>(
         }
         let Ok(ended) = done.recv() else { return };
         running -= 1;
-        watch.done(ended);
+        desk.done(ended);
     }
 }
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the time goes into wall_s of the journal, which nothing reads back"
+    reason = "the time goes into wall_s of the journal, which nothing reads back, and into the rule that stops by it"
 )]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }
 

@@ -1,7 +1,7 @@
 //! The records of a search, and their form as lines of JSON.
 
 use crate::Damage;
-use boresight_core::{Outcome, Seed, Trial};
+use boresight_core::{Outcome, Proposal, Seed, Trial, TrialId};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -20,6 +20,9 @@ pub struct Header {
     pub batch: usize,
     /// Everything else that decides a result, in the application's words.
     pub configuration: Value,
+    /// Whether each verdict is told at once; such a journal holds asks.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub asynchronous: bool,
 }
 
 impl Header {
@@ -29,6 +32,7 @@ impl Header {
             ("format", self.format, other.format),
             ("seed", self.seed.number(), other.seed.number()),
             ("batch", self.batch as u64, other.batch as u64),
+            ("asynchronous", u64::from(self.asynchronous), u64::from(other.asynchronous)),
         ];
         plain
             .into_iter()
@@ -73,6 +77,11 @@ pub enum Event {
         /// The error, in one sentence.
         reason: String,
     },
+    /// A rule stopped it; without that rule it goes on where it is resumed.
+    Stopped {
+        /// The rule, in its own words.
+        rule: String,
+    },
     /// The strategy has ended.
     Finished,
 }
@@ -89,11 +98,33 @@ pub enum Record<G> {
         /// How long its evaluation took, in seconds; the only field that differs between two equal runs.
         wall_s: f64,
     },
+    /// A proposal of an asynchronous search, in its place among the verdicts.
+    Asked {
+        /// Its trial.
+        id: TrialId,
+        /// What was proposed.
+        proposal: Proposal<G>,
+    },
     /// Something that happened to the search as a whole.
     Event(Event),
 }
 
-/// A line as it is written: exactly one of header, trial (with its time) and event.
+/// An ask as it is written.
+#[derive(Serialize)]
+struct AskWritten<'record, G> {
+    id: TrialId,
+    proposal: &'record Proposal<G>,
+}
+
+/// An ask as it is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AskRead<G> {
+    id: TrialId,
+    proposal: Proposal<G>,
+}
+
+/// A line as it is written: exactly one of header, trial (with its time), ask and event.
 #[derive(Serialize)]
 struct Written<'record, G> {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,26 +134,30 @@ struct Written<'record, G> {
     #[serde(skip_serializing_if = "Option::is_none")]
     wall_s: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ask: Option<AskWritten<'record, G>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     event: Option<&'record Event>,
 }
 
 /// A line as it is read.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, bound(deserialize = "G: serde::de::DeserializeOwned"))]
 struct Read<G> {
     header: Option<Header>,
     trial: Option<Trial<G>>,
     wall_s: Option<f64>,
+    ask: Option<AskRead<G>>,
     event: Option<Event>,
 }
 
 impl<G: Serialize> Record<G> {
     /// The record as one line of JSON with its line end.
     pub(crate) fn to_line(&self) -> Result<Vec<u8>, Damage> {
-        let mut written = Written { header: None, trial: None, wall_s: None, event: None };
+        let mut written = Written { header: None, trial: None, wall_s: None, ask: None, event: None };
         match self {
             Self::Header(header) => written.header = Some(header),
             Self::Event(event) => written.event = Some(event),
+            Self::Asked { id, proposal } => written.ask = Some(AskWritten { id: *id, proposal }),
             Self::Trial { trial, wall_s } => {
                 if let Some((name, _)) = not_finite(&trial.verdict) {
                     return Err(Damage::NotFinite(name));
@@ -143,10 +178,11 @@ impl<G: serde::de::DeserializeOwned> Record<G> {
     /// The record of one line of JSON, with or without its line end.
     pub(crate) fn from_line(line: &[u8]) -> Result<Self, Damage> {
         let read = serde_json::from_slice::<Read<G>>(line).map_err(|error| Damage::syntax(&error))?;
-        match (read.header, read.trial, read.wall_s, read.event) {
-            (Some(header), None, None, None) => Ok(Self::Header(header)),
-            (None, Some(trial), Some(wall_s), None) => Ok(Self::Trial { trial, wall_s }),
-            (None, None, None, Some(event)) => Ok(Self::Event(event)),
+        match (read.header, read.trial, read.wall_s, read.ask, read.event) {
+            (Some(header), None, None, None, None) => Ok(Self::Header(header)),
+            (None, Some(trial), Some(wall_s), None, None) => Ok(Self::Trial { trial, wall_s }),
+            (None, None, None, Some(AskRead { id, proposal }), None) => Ok(Self::Asked { id, proposal }),
+            (None, None, None, None, Some(event)) => Ok(Self::Event(event)),
             _ => Err(Damage::Kind),
         }
     }
@@ -186,12 +222,11 @@ pub(crate) fn not_finite(verdict: &Outcome) -> Option<(String, f64)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use boresight_core::{Proposal, TrialId};
     use proptest::prelude::*;
     use serde_json::json;
 
     fn header(configuration: Value) -> Header {
-        Header { format: FORMAT, seed: Seed::new(1), batch: 8, configuration }
+        Header { format: FORMAT, seed: Seed::new(1), batch: 8, configuration, asynchronous: false }
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The loop: ask a batch, evaluate it, store each verdict at once, tell the batch in the order of its trials.
 
-use crate::pool::{Bench, Done, Job, Watch};
+use crate::pool::{Bench, Desk, Done, Job};
 use crate::record::not_finite;
+use crate::stop::{Stop, expired, reached};
 use crate::{Error, Event, FORMAT, Failure, Header, Origin, Record, Report, SearchEvent};
 use boresight_core::{
     Evaluator, Genotype, Observer, Outcome, Proposal, SearchSpace, Seed, Store, Strategy, Trial, TrialId,
@@ -32,9 +33,10 @@ impl Settings {
         Self { seed, workers: NonZeroUsize::MIN, batch: BATCH, configuration: Value::Null }
     }
 
-    fn header(&self) -> Header {
+    pub(crate) fn header(&self, asynchronous: bool) -> Header {
         let Self { seed, batch, configuration, .. } = self;
-        Header { format: FORMAT, seed: *seed, batch: batch.get(), configuration: configuration.clone() }
+        let batch = if asynchronous { 1 } else { batch.get() };
+        Header { format: FORMAT, seed: *seed, batch, configuration: configuration.clone(), asynchronous }
     }
 }
 
@@ -75,20 +77,23 @@ where
         self,
         observer: &mut dyn for<'event> Observer<SearchEvent<'event, S::Genotype>>,
     ) -> Result<Report<S::Genotype>, Error> {
+        self.run_until(&mut [], observer)
+    }
+
+    /// Runs until the strategy ends, one of `stops` ends the search, or the observer breaks it off.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run) has them.
+    pub fn run_until(
+        self,
+        stops: &mut [Stop<'_, S::Genotype>],
+        observer: &mut dyn for<'event> Observer<SearchEvent<'event, S::Genotype>>,
+    ) -> Result<Report<S::Genotype>, Error> {
         let Self { space, mut strategy, evaluator, store, settings } = self;
-        let past = Past::of(store, &settings.header())?;
+        let past = Past::of(store, &settings.header(false))?;
         let bench = Bench { space: &space, evaluator: &evaluator, seed: settings.seed };
         let objectives = evaluator.objectives().len();
-        let clerk = Clerk {
-            store,
-            observer,
-            objectives,
-            flow: ControlFlow::Continue(()),
-            failed: None,
-            batch: Vec::new(),
-        };
-        let mut run =
-            Run { past, clerk, report: Report { trials: Vec::new(), finished: false, replayed: 0 } };
+        let mut run = Run { past, clerk: Clerk::new(store, observer, objectives), report: Report::default() };
         for number in 1_usize.. {
             let first = run.report.trials.len() as u64;
             let asked: Vec<_> =
@@ -98,7 +103,9 @@ where
             }
             run.clerk.announce(&SearchEvent::Asked { batch: number, proposals: &asked });
             let missing = run.replay(&asked)?;
-            bench.evaluate_all(&missing, settings.workers.get(), &mut run.clerk)?;
+            let workers = settings.workers.get().min(missing.len());
+            let mut desk = BatchDesk { jobs: missing.into_iter(), clerk: &mut run.clerk, stops };
+            bench.serve(workers, &mut desk)?;
             let whole = run.clerk.batch.len() == asked.len();
             let told = run.close_batch()?;
             if !whole {
@@ -108,11 +115,45 @@ where
                 strategy.tell(trial.clone())?;
             }
             run.clerk.announce(&SearchEvent::Told { batch: number, trials: &run.report.trials });
-            if run.clerk.flow.is_break() {
+            let rule = reached(stops, &run.report.trials);
+            run.clerk.stopped = run.clerk.stopped.take().or(rule);
+            if run.clerk.flow.is_break() || run.clerk.stopped.is_some() {
                 break;
             }
         }
         run.interrupt()
+    }
+}
+
+/// Hands out the trials of one batch.
+struct BatchDesk<'run, 'desk, 'stop, J, G, K> {
+    jobs: J,
+    clerk: &'desk mut Clerk<'run, G, K>,
+    stops: &'desk [Stop<'stop, G>],
+}
+
+impl<'batch, J, G, K> Desk<&'batch Job<G>> for BatchDesk<'_, '_, '_, J, G, K>
+where
+    J: Iterator<Item = &'batch Job<G>>,
+    G: Genotype,
+    K: Store<Record<G>, Error: Into<Failure>>,
+{
+    fn next(&mut self) -> Option<&'batch Job<G>> {
+        if self.clerk.flow.is_break() || self.clerk.stopped.is_some() {
+            return None;
+        }
+        let job = self.jobs.next()?;
+        self.clerk.stopped = expired(self.stops);
+        if self.clerk.stopped.is_some() {
+            return None;
+        }
+        self.clerk.announce(&SearchEvent::Started { trial: job.0, proposal: &job.1 });
+        Some(job)
+    }
+
+    fn done(&mut self, Done { job: (id, proposal), verdict, wall_s }: Done<&'batch Job<G>>) {
+        let trial = self.clerk.keep(*id, proposal.clone(), verdict, wall_s);
+        self.clerk.batch.extend(trial);
     }
 }
 
@@ -153,6 +194,8 @@ impl<G: Genotype> Past<G> {
             match record {
                 Record::Header(_) => return Err(Error::NoHeader),
                 Record::Event(event) => past.finished |= event == Event::Finished,
+                // The header says that there are none; one that is there all the same belongs to another search.
+                Record::Asked { id, .. } => return Err(Error::NotAsked(id)),
                 Record::Trial { trial, wall_s } => {
                     let id = trial.id;
                     if past.trials.insert(id, (trial, wall_s)).is_some() {
@@ -165,7 +208,7 @@ impl<G: Genotype> Past<G> {
     }
 }
 
-fn store_error(error: impl Into<Failure>) -> Error {
+pub(crate) fn store_error(error: impl Into<Failure>) -> Error {
     Error::Store { source: error.into() }
 }
 
@@ -178,10 +221,7 @@ struct Run<'run, G, K> {
 
 impl<G: Genotype, K: Store<Record<G>, Error: Into<Failure>>> Run<'_, G, K> {
     /// Takes the recorded verdicts of a batch over and returns the trials that have none.
-    fn replay<'batch>(
-        &mut self,
-        asked: &'batch [(TrialId, Proposal<G>)],
-    ) -> Result<Vec<Job<'batch, G>>, Error> {
+    fn replay<'batch>(&mut self, asked: &'batch [Job<G>]) -> Result<Vec<&'batch Job<G>>, Error> {
         let mut missing = Vec::new();
         for job in asked {
             let (id, proposal) = job;
@@ -189,10 +229,7 @@ impl<G: Genotype, K: Store<Record<G>, Error: Into<Failure>>> Run<'_, G, K> {
                 missing.push(job);
                 continue;
             };
-            if trial.proposal != *proposal {
-                let (recorded, proposed) = (format!("{:?}", trial.proposal), format!("{proposal:?}"));
-                return Err(Error::OtherProposal { trial: *id, recorded, proposed });
-            }
+            same_proposal(*id, &trial.proposal, proposal)?;
             self.report.replayed += 1;
             self.clerk.announce(&SearchEvent::Finished { trial: &trial, origin: Origin::Replayed, wall_s });
             self.clerk.batch.push(trial);
@@ -202,11 +239,7 @@ impl<G: Genotype, K: Store<Record<G>, Error: Into<Failure>>> Run<'_, G, K> {
 
     /// Moves the trials of the batch into the report, in order, and returns where they begin there.
     fn close_batch(&mut self) -> Result<usize, Error> {
-        if let Some((_, error)) = self.clerk.failed.take() {
-            // The verdicts are stored; an event that cannot be stored must not hide why the search stopped.
-            let _ = self.clerk.store.append(&Record::Event(Event::Failed { reason: error.to_string() }));
-            return Err(error);
-        }
+        self.clerk.take_error()?;
         let told = self.report.trials.len();
         self.clerk.batch.sort_by_key(|trial| trial.id);
         self.report.trials.append(&mut self.clerk.batch);
@@ -225,32 +258,55 @@ impl<G: Genotype, K: Store<Record<G>, Error: Into<Failure>>> Run<'_, G, K> {
     }
 
     fn interrupt(mut self) -> Result<Report<G>, Error> {
-        self.clerk.store.append(&Record::Event(Event::Interrupted)).map_err(store_error)?;
-        self.clerk.announce(&SearchEvent::Interrupted);
+        self.report.stopped = self.clerk.end()?;
         Ok(self.report)
     }
 }
 
+/// Refuses a proposal that is not the recorded one.
+pub(crate) fn same_proposal<G: Genotype>(
+    trial: TrialId,
+    recorded: &Proposal<G>,
+    proposed: &Proposal<G>,
+) -> Result<(), Error> {
+    if recorded == proposed {
+        return Ok(());
+    }
+    let (recorded, proposed) = (format!("{recorded:?}"), format!("{proposed:?}"));
+    Err(Error::OtherProposal { trial, recorded, proposed })
+}
+
 /// Stores and announces what happens, and knows whether the search goes on.
-struct Clerk<'run, G, K> {
-    store: &'run mut K,
+pub(crate) struct Clerk<'run, G, K> {
+    pub(crate) store: &'run mut K,
     observer: &'run mut dyn for<'event> Observer<SearchEvent<'event, G>>,
     objectives: usize,
-    flow: ControlFlow<()>,
+    pub(crate) flow: ControlFlow<()>,
+    /// The rule that ended the search, if one did.
+    pub(crate) stopped: Option<String>,
     /// The error of the lowest trial that has one, so that the number of workers rarely decides which is shown.
-    failed: Option<(TrialId, Error)>,
+    pub(crate) failed: Option<(TrialId, Error)>,
     /// The trials of the current batch that have a verdict, in the order in which they got it.
     batch: Vec<Trial<G>>,
 }
 
-impl<G, K> Clerk<'_, G, K> {
-    fn announce(&mut self, event: &SearchEvent<'_, G>) {
+impl<'run, G, K> Clerk<'run, G, K> {
+    pub(crate) fn new(
+        store: &'run mut K,
+        observer: &'run mut dyn for<'event> Observer<SearchEvent<'event, G>>,
+        objectives: usize,
+    ) -> Self {
+        let flow = ControlFlow::Continue(());
+        Self { store, observer, objectives, flow, stopped: None, failed: None, batch: Vec::new() }
+    }
+
+    pub(crate) fn announce(&mut self, event: &SearchEvent<'_, G>) {
         if self.observer.observe(event).is_break() {
             self.flow = ControlFlow::Break(());
         }
     }
 
-    fn fail(&mut self, trial: TrialId, error: Error) {
+    pub(crate) fn fail(&mut self, trial: TrialId, error: Error) {
         self.flow = ControlFlow::Break(());
         if self.failed.as_ref().is_none_or(|(first, _)| trial < *first) {
             self.failed = Some((trial, error));
@@ -271,30 +327,55 @@ impl<G, K> Clerk<'_, G, K> {
     }
 }
 
-impl<G: Genotype, K: Store<Record<G>, Error: Into<Failure>>> Watch<G> for Clerk<'_, G, K> {
-    fn flow(&self) -> ControlFlow<()> {
-        self.flow
+impl<G: Genotype, K: Store<Record<G>, Error: Into<Failure>>> Clerk<'_, G, K> {
+    pub(crate) fn append(&mut self, record: &Record<G>) -> Result<(), Error> {
+        self.store.append(record).map_err(store_error)
     }
 
-    fn started(&mut self, (trial, proposal): Job<'_, G>) {
-        self.announce(&SearchEvent::Started { trial: *trial, proposal });
-    }
-
-    fn done(&mut self, Done { job: (id, proposal), verdict, wall_s }: Done<'_, G>) {
-        let checked = verdict.and_then(|verdict| self.check(*id, &verdict).map(|()| verdict));
+    /// Stores and announces a verdict, and returns its trial; what has none ends the search.
+    pub(crate) fn keep(
+        &mut self,
+        id: TrialId,
+        proposal: Proposal<G>,
+        verdict: Result<Outcome, Error>,
+        wall_s: f64,
+    ) -> Option<Trial<G>> {
+        let checked = verdict.and_then(|verdict| self.check(id, &verdict).map(|()| verdict));
         let stored = checked.and_then(|verdict| {
-            let record =
-                Record::Trial { trial: Trial { id: *id, proposal: proposal.clone(), verdict }, wall_s };
-            self.store.append(&record).map_err(store_error)?;
+            let record = Record::Trial { trial: Trial { id, proposal, verdict }, wall_s };
+            self.append(&record)?;
             Ok(record)
         });
         match stored {
             Ok(Record::Trial { trial, .. }) => {
                 self.announce(&SearchEvent::Finished { trial: &trial, origin: Origin::Fresh, wall_s });
-                self.batch.push(trial);
+                Some(trial)
             }
-            Ok(_) => {}
-            Err(error) => self.fail(*id, error),
+            Ok(_) => None,
+            Err(error) => {
+                self.fail(id, error);
+                None
+            }
         }
+    }
+
+    /// The error that ended the search, if one did; it is stored as an event.
+    pub(crate) fn take_error(&mut self) -> Result<(), Error> {
+        let Some((_, error)) = self.failed.take() else { return Ok(()) };
+        // The verdicts are stored; an event that cannot be stored must not hide why the search stopped.
+        let _ = self.append(&Record::Event(Event::Failed { reason: error.to_string() }));
+        Err(error)
+    }
+
+    /// Stores and announces that the search ends before its strategy, and returns the rule that ended it.
+    pub(crate) fn end(&mut self) -> Result<Option<String>, Error> {
+        let rule = self.stopped.take();
+        let event = rule.clone().map_or(Event::Interrupted, |rule| Event::Stopped { rule });
+        self.append(&Record::Event(event))?;
+        match &rule {
+            Some(rule) => self.announce(&SearchEvent::Stopped { rule }),
+            None => self.announce(&SearchEvent::Interrupted),
+        }
+        Ok(rule)
     }
 }

@@ -18,7 +18,13 @@ fn records() -> Vec<Record<String>> {
         wall_s: 0.1 + id as f64,
     };
     vec![
-        Record::Header(Header { format: FORMAT, seed: Seed::new(u64::MAX), batch: 8, configuration }),
+        Record::Header(Header {
+            format: FORMAT,
+            seed: Seed::new(u64::MAX),
+            batch: 8,
+            configuration,
+            asynchronous: false,
+        }),
         trial(1, Outcome::measured(vec![0.1 + 0.2, -0.0, 5e-324])),
         trial(0, Outcome::Diverged { reason: "the loss is NaN".to_owned() }),
         Record::Event(Event::Failed { reason: "full".to_owned() }),

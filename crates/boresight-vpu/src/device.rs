@@ -5,7 +5,8 @@ use crate::{Error, tiling};
 use serde::{Deserialize, Serialize};
 
 /// Every embedded device by name; the name in the file is the same.
-const EMBEDDED: [(&str, &str); 1] = [("myriad-x", include_str!("../devices/myriad-x.toml"))];
+const EMBEDDED: [(&str, &str); 2] =
+    [("myriad-x", include_str!("../devices/myriad-x.toml")), ("rvc2", include_str!("../devices/rvc2.toml"))];
 
 /// On-chip memory and vector cores that one inference may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,22 +30,42 @@ pub struct Cmx {
     pub reserve_bytes: usize,
 }
 
-/// Rates at which the units other than the NCE's multipliers work.
+/// How fast the units work; what was fitted to which measurements is told in docs/DEVICES.md.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rates {
-    /// Bytes a second that a copy reads and writes.
-    pub dma_bytes_per_second: f64,
-    /// Bytes a second that element-wise SHAVE stages read and write, all inputs and the output counted.
+    /// Bytes a second that copies and poolings of the engine read and write.
+    pub moved_bytes_per_second: f64,
+    /// Bytes a second that one SHAVE reads and writes; half as many where each number goes through an exponential.
     pub shave_bytes_per_second: f64,
-    /// The same for SHAVE stages that gather: resizing and pooling.
-    pub gather_bytes_per_second: f64,
-    /// Multiply-accumulate operations a second of a convolution on the SHAVEs.
+    /// Multiply-accumulate operations a second of one SHAVE.
     pub shave_macs_per_second: f64,
-    /// Bytes a second that pooling on the NCE reads and writes.
-    pub pool_bytes_per_second: f64,
     /// Seconds that starting any stage takes.
     pub stage_seconds: f64,
+    /// By how much inferences that run at once slow each other down.
+    pub contention: f64,
+}
+
+/// What the rates were fitted to, and how well.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Calibration {
+    /// Factors between which measured over predicted latency lay for four of five networks left out of the fit.
+    pub band: [f64; 2],
+    /// Fewest and most cycles of the engine of a measured network.
+    pub nce_cycles: [f64; 2],
+    /// Fewest and most stages of a measured network.
+    pub stages: [f64; 2],
+}
+
+/// Power in the states of an inference.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Power {
+    /// Watts while stages run.
+    pub busy_watts: f64,
+    /// Watts while image and result are on the link.
+    pub waiting_watts: f64,
 }
 
 /// A way for images to the device and for results back.
@@ -67,13 +88,25 @@ pub enum Transfer {
     /// As binary32: the device converts, which is a stage at either end.
     #[serde(rename = "f32")]
     F32,
+    /// Images as bytes, which the device converts; results as binary16, the form that OAK cameras take.
+    #[serde(rename = "u8")]
+    U8,
 }
 
 impl Transfer {
-    /// Bytes of a value.
+    /// Bytes of a value of an image.
     pub const fn bytes(self) -> usize {
         match self {
             Self::F16 => 2,
+            Self::F32 => 4,
+            Self::U8 => 1,
+        }
+    }
+
+    /// Bytes of a value of a result.
+    pub const fn result_bytes(self) -> usize {
+        match self {
+            Self::F16 | Self::U8 => 2,
             Self::F32 => 4,
         }
     }
@@ -112,9 +145,11 @@ pub struct Description {
     pub tiling: tiling::Rules,
     /// How fast everything else is.
     pub rates: Rates,
-    /// Power while it works, in watts, where it is known.
+    /// What the rates were fitted to.
+    pub calibration: Calibration,
+    /// Power, where it is known.
     #[serde(default)]
-    pub watts: Option<f64>,
+    pub power: Option<Power>,
 }
 
 /// A device whose description was checked.
@@ -237,18 +272,24 @@ impl Description {
         let slowest = self.links.iter().map(|link| link.bytes_per_second).fold(f64::INFINITY, f64::min);
         for (field, value) in [
             ("clock_hz", self.clock_hz),
-            ("dma_bytes_per_second", rates.dma_bytes_per_second),
+            ("moved_bytes_per_second", rates.moved_bytes_per_second),
             ("shave_bytes_per_second", rates.shave_bytes_per_second),
-            ("gather_bytes_per_second", rates.gather_bytes_per_second),
             ("shave_macs_per_second", rates.shave_macs_per_second),
-            ("pool_bytes_per_second", rates.pool_bytes_per_second),
             ("bytes_per_second of a link", slowest),
         ] {
             if value.is_nan() || value <= 0.0 {
                 return self.refuse(field, &value, "(0, inf]");
             }
         }
-        for (field, value) in [("stage_seconds", rates.stage_seconds), ("watts", self.watts.unwrap_or(0.0))] {
+        let power = self.power.unwrap_or(Power { busy_watts: 0.0, waiting_watts: 0.0 });
+        for (field, value) in [
+            ("stage_seconds", rates.stage_seconds),
+            ("contention", rates.contention),
+            ("lower end of the band", self.calibration.band[0]),
+            ("upper end of the band", self.calibration.band[1]),
+            ("busy_watts", power.busy_watts),
+            ("waiting_watts", power.waiting_watts),
+        ] {
             if !(value.is_finite() && value >= 0.0) {
                 return self.refuse(field, &value, "[0, inf)");
             }

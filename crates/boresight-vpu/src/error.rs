@@ -50,6 +50,24 @@ pub enum Error {
         /// Every name that there is.
         known: Vec<String>,
     },
+    /// A line of a table of measured times is none.
+    #[error("line {line} is no layer with its time: {text:?}")]
+    Line {
+        /// Its number, from 1.
+        line: usize,
+        /// The line.
+        text: String,
+    },
+    /// A table has no line for an operator.
+    #[error("node '{node}': no {op} was measured on {device}")]
+    NotMeasured {
+        /// The device.
+        device: String,
+        /// The node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
     /// The device does not run a node.
     #[error("node '{node}' ({op}) does not run on {device}: {reason}")]
     Unsupported {
@@ -81,7 +99,10 @@ pub enum Limit {
     /// The device's compiler refuses the operator, whatever its shape.
     #[error("its compiler refuses this operator")]
     Operator,
-    /// Nobody has worked out what the device does with the operator.
-    #[error("what this operator costs is not modelled")]
-    NotModelled,
+    /// Padding with the lowest number that no max pooling takes in.
+    #[error("its compiler pads with infinity only inside a max pooling")]
+    Padding,
+    /// The compiler finds no place in the on-chip memory for what a stage needs.
+    #[error("its compiler finds no room in the on-chip memory for it")]
+    Memory,
 }

@@ -1,15 +1,20 @@
 #![doc = include_str!("../README.md")]
 
 mod axis;
+mod compile;
 mod device;
 mod error;
-mod fuse;
-mod lower;
 mod model;
 pub mod nce;
+mod predict;
+mod stage;
+mod support;
+mod table;
 pub mod tiling;
 
-pub use device::{Cmx, Description, Device, Link, Rates, Resources, Transfer};
+pub use device::{Calibration, Cmx, Description, Device, Link, Power, Rates, Resources, Transfer};
 pub use error::{Error, Limit};
-pub use lower::{Stage, Unit, Work, lower};
-pub use model::{StageRow, Vpu};
+pub use model::{Remembering, Vpu};
+pub use predict::{Advice, Beyond, Prediction};
+pub use stage::{StageRow, Unit, Work};
+pub use table::Table;

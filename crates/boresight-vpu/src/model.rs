@@ -1,10 +1,14 @@
-//! Time, throughput and memory of a lowered network.
+//! The cost model: what compiles, what it costs, for one network or many.
 
-use crate::lower::{Stage, Unit, Work, check, lower};
-use crate::{Device, Error};
-use boresight_core::{Cost, CostModel, Joules, Seconds, StageCost};
-use boresight_ir::Network;
+use crate::compile::compile;
+use crate::support::{check, unsupported};
+use crate::{Device, Error, Limit, Prediction, StageRow, Unit, Work};
+use boresight_core::{Cost, CostModel};
+use boresight_ir::{Hash, Network, Op};
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// Predicts what a network costs on one device.
 ///
@@ -27,29 +31,6 @@ pub struct Vpu {
     device: Device,
 }
 
-/// A row of the table that [`Vpu::explain`] makes.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StageRow {
-    /// The node that it comes from.
-    pub name: String,
-    /// What runs it.
-    pub unit: Unit,
-    /// What it does.
-    pub op: &'static str,
-    /// Mode of the NCE, such as `MODE_8_32`.
-    pub mode: Option<String>,
-    /// Passes of the NCE over the input.
-    pub descriptors: Option<usize>,
-    /// Cycles of the NCE for each output pixel.
-    pub cost_cycles: Option<u64>,
-    /// Parts of width, height and input channels.
-    pub tiles: [usize; 3],
-    /// Stages of the device that the row stands for.
-    pub count: usize,
-    /// Time that they take together.
-    pub time: Seconds,
-}
-
 impl Vpu {
     /// The model of this device.
     pub const fn new(device: Device) -> Self {
@@ -61,21 +42,57 @@ impl Vpu {
         &self.device
     }
 
-    /// Whether the device runs every node.
+    /// Whether the device runs the network.
     ///
     /// # Errors
-    /// When a feature map is beyond its limits or its compiler refuses an operator; the error names the node.
+    /// When a feature map is beyond its limits, its compiler refuses an operator, or what a stage needs does not fit the
+    /// on-chip memory; the error names the node.
     pub fn supports(&self, network: &Network) -> Result<(), Error> {
-        check(network, &self.device)
+        check(network, &self.device)?;
+        self.compiled(network).map(drop)
     }
 
-    /// Where the time goes, stage by stage; fused nodes are listed with no time.
+    fn compiled(&self, network: &Network) -> Result<crate::compile::Compiled, Error> {
+        compile(network, &self.device)
+            .map_err(|node| unsupported(&self.device, &network.nodes()[node], Limit::Memory))
+    }
+
+    /// Everything that the model says about a network.
+    ///
+    /// # Errors
+    /// As [`Vpu::supports`].
+    pub fn predict(&self, network: &Network) -> Result<Prediction, Error> {
+        check(network, &self.device)?;
+        let compiled = self.compiled(network)?;
+        Ok(Prediction::new(network, &self.device, &compiled))
+    }
+
+    /// The same for many networks, on `threads` threads of which this one is one; in the order of `networks`.
+    pub fn predict_all(&self, networks: &[Network], threads: NonZeroUsize) -> Vec<Result<Prediction, Error>> {
+        let next = AtomicUsize::new(0);
+        let found = Mutex::new(BTreeMap::new());
+        let work = || {
+            while let Some(at) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&at| at < networks.len())
+            {
+                let prediction = self.predict(&networks[at]);
+                found.lock().unwrap_or_else(PoisonError::into_inner).insert(at, prediction);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..threads.get().min(networks.len()) {
+                scope.spawn(work);
+            }
+            work();
+        });
+        found.into_inner().unwrap_or_else(PoisonError::into_inner).into_values().collect()
+    }
+
+    /// Where the time goes, stage by stage in the order of execution.
     ///
     /// # Errors
     /// As [`Vpu::supports`].
     pub fn explain(&self, network: &Network) -> Result<Vec<StageRow>, Error> {
-        let stages = lower(network, &self.device)?;
-        Ok(stages.into_iter().map(|stage| self.row(stage)).collect())
+        Ok(self.predict(network)?.stages)
     }
 
     /// Most input channels of a part, for each convolution that is cut over them, by the name of its node.
@@ -83,15 +100,12 @@ impl Vpu {
     /// # Errors
     /// As [`Vpu::supports`].
     pub fn channel_parts(&self, network: &Network) -> Result<BTreeMap<String, usize>, Error> {
-        let stages = lower(network, &self.device)?;
-        let channels = |name: &str| {
-            let (_, node) = network.iter().find(|(_, node)| node.name == name)?;
-            Some(network.node(*node.inputs.first()?).shape.channels)
-        };
-        let parts = stages.into_iter().filter_map(|stage| {
-            let parts = stage.tiling?.grid[2];
-            let channels = channels(&stage.name).filter(|_| parts > 1)?;
-            Some((stage.name, channels.div_ceil(parts)))
+        let cut = self.explain(network)?.into_iter().filter(|row| row.unit == Unit::Nce && row.tiles[2] > 1);
+        let parts = cut.filter_map(|row| {
+            let node = &network.nodes()[row.node];
+            let Op::Conv2d(conv) = node.op else { return None };
+            let channels = network.node(*node.inputs.first()?).shape.channels / conv.groups;
+            Some((node.name.clone(), channels.div_ceil(row.tiles[2])))
         });
         Ok(parts.collect())
     }
@@ -101,13 +115,8 @@ impl Vpu {
     /// # Errors
     /// As [`Vpu::supports`].
     pub fn convolutions_on_shaves(&self, network: &Network) -> Result<BTreeSet<String>, Error> {
-        let stages = lower(network, &self.device)?;
-        let convolution = |name: &String| {
-            let mut nodes = network.nodes().iter();
-            nodes.any(|node| node.name == *name && matches!(node.op, boresight_ir::Op::Conv2d(_)))
-        };
-        let names = stages.into_iter().filter(|stage| stage.unit == Unit::Shave).map(|stage| stage.name);
-        Ok(names.filter(convolution).collect())
+        let rows = self.explain(network)?.into_iter().filter(|row| row.work == Work::Multiplying);
+        Ok(rows.map(|row| network.nodes()[row.node].name.clone()).collect())
     }
 
     /// Cycles of the NCE in all convolutions, as the compiler's own dump gives them.
@@ -115,45 +124,7 @@ impl Vpu {
     /// # Errors
     /// As [`Vpu::supports`].
     pub fn nce_cycles(&self, network: &Network) -> Result<u64, Error> {
-        Ok(lower(network, &self.device)?.iter().map(Stage::nce_cycles).sum())
-    }
-
-    fn row(&self, stage: Stage) -> StageRow {
-        let nce = stage.tiling.and_then(|tiling| tiling.nce);
-        StageRow {
-            time: Seconds(self.seconds(&stage)),
-            name: stage.name,
-            unit: stage.unit,
-            op: stage.op,
-            mode: nce.map(|nce| nce.mode.to_string()),
-            descriptors: nce.map(|nce| nce.descriptors),
-            cost_cycles: nce.map(|nce| nce.cost),
-            tiles: stage.tiling.map_or([1; 3], |tiling| tiling.grid),
-            count: stage.count,
-        }
-    }
-
-    /// Time of a stage: its work at the unit's rate, and a start for each stage of the device that it stands for.
-    fn seconds(&self, stage: &Stage) -> f64 {
-        let description = self.device.description();
-        let rates = &description.rates;
-        let work = match stage.work {
-            Work::None => 0.0,
-            Work::Cycles(cycles) => cycles as f64 / description.clock_hz,
-            Work::Pooled(bytes) => bytes as f64 / rates.pool_bytes_per_second,
-            Work::Elementwise(bytes) => bytes as f64 / rates.shave_bytes_per_second,
-            Work::Gathered(bytes) => bytes as f64 / rates.gather_bytes_per_second,
-            Work::Macs(macs) => macs as f64 / rates.shave_macs_per_second,
-            Work::Copied(bytes) => bytes as f64 / rates.dma_bytes_per_second,
-        };
-        work + stage.count as f64 * rates.stage_seconds
-    }
-
-    /// Time that image and result take on the link.
-    fn transfer(&self, network: &Network) -> f64 {
-        let values = network.input_shape().len() + network.output_shape().len();
-        let bytes = values * self.device.description().transfer.bytes();
-        bytes as f64 / self.device.link().bytes_per_second
+        Ok(self.predict(network)?.nce_cycles)
     }
 }
 
@@ -165,30 +136,53 @@ impl CostModel<Network> for Vpu {
     }
 
     fn estimate(&self, network: &Network) -> Result<Cost, Error> {
-        let description = self.device.description();
-        let lowered = lower(network, &self.device)?;
-        let (mut on_device, mut on_dma, mut peak_memory) = (0.0, 0.0, 0);
-        let mut stages = Vec::with_capacity(lowered.len());
-        for stage in lowered.into_iter().filter(|stage| stage.unit != Unit::Fused) {
-            let seconds = self.seconds(&stage);
-            on_device += seconds;
-            if stage.unit == Unit::Dma {
-                on_dma += seconds;
-            }
-            peak_memory = peak_memory.max(stage.memory);
-            stages.push(StageCost { name: stage.name, unit: stage.unit.to_string(), time: Seconds(seconds) });
+        self.predict(network).map(Cost::from)
+    }
+}
+
+/// A cost model that remembers what it said of networks of equal structure.
+///
+/// Names of nodes are no part of the structure, so the stages of a remembered cost may have the names of another
+/// network's nodes.
+#[derive(Debug)]
+pub struct Remembering<M> {
+    model: M,
+    known: Mutex<BTreeMap<Hash, Cost>>,
+}
+
+impl<M> Remembering<M> {
+    /// `model`, with nothing remembered.
+    pub const fn new(model: M) -> Self {
+        Self { model, known: Mutex::new(BTreeMap::new()) }
+    }
+
+    /// Networks that are remembered.
+    pub fn len(&self) -> usize {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Whether nothing is remembered.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl<M: CostModel<Network>> CostModel<Network> for Remembering<M> {
+    type Error = M::Error;
+
+    fn device(&self) -> &str {
+        self.model.device()
+    }
+
+    fn estimate(&self, network: &Network) -> Result<Cost, M::Error> {
+        let hash = network.hash();
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&hash).cloned();
+        if let Some(cost) = known {
+            return Ok(cost);
         }
-        let transfer = self.transfer(network);
-        let latency = on_device + transfer;
-        // Streams have their own NCE and SHAVEs; they share the memory engine and the link.
-        let fps = (f64::from(description.streams) / latency).min(1.0 / on_dma.max(transfer));
-        Ok(Cost {
-            latency: Seconds(latency),
-            fps,
-            streams: description.streams,
-            energy: description.watts.map(|watts| Joules(watts * on_device)),
-            peak_memory: peak_memory as u64,
-            stages,
-        })
+        // The lock is not held while the model works.
+        let cost = self.model.estimate(network)?;
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(hash, cost.clone());
+        Ok(cost)
     }
 }

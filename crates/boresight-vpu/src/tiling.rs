@@ -17,6 +17,8 @@ pub struct Rules {
     pub min_width: usize,
     /// The same for pooling.
     pub min_pool_width: usize,
+    /// Most bytes of the lines of a plane that is padded for pooling: with padding below, and without.
+    pub padded_pool_bytes: [usize; 2],
     /// Most rows, columns and channels of an input tile.
     pub max_tile: usize,
     /// Widest input of a tile that is pooled in the same stage, by input channels.
@@ -137,6 +139,21 @@ enum RowCut {
     Rows(usize, Vec<Span>),
 }
 
+/// The tiles of a convolution.
+#[derive(Clone, Debug)]
+pub(crate) struct Cut {
+    /// Tiles along the height.
+    pub(crate) rows: Vec<Span>,
+    /// Tiles along the width.
+    pub(crate) columns: Vec<Span>,
+    /// Parts of the input channels.
+    pub(crate) parts: usize,
+    /// Input channels of one part, as the cost counts them.
+    pub(crate) channels: usize,
+    /// Input channels of one part, with those that fill the engine's blocks.
+    pub(crate) padded: usize,
+}
+
 impl Conv {
     /// How `rules` cut it so that the engine runs it with output tiles of at most `limit` bytes; `None` where nothing
     /// fits, so that the SHAVEs must run it.
@@ -145,6 +162,20 @@ impl Conv {
         let best = search.best()?;
         let input = search.fixed(best.input);
         search.layout(input)
+    }
+
+    /// The tiles that [`Conv::tile`] counts.
+    pub(crate) fn cut(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<Cut> {
+        let search = Search { conv: self, nce, rules, limit };
+        let [channels, height, width] = search.fixed(search.best()?.input);
+        let (rows, columns) = (search.spans(0, height)?, search.spans(1, width)?);
+        let padded = search.stage(channels, &rows[0], &columns[0])?.padded_inputs;
+        Some(Cut { rows, columns, parts: self.in_channels.div_ceil(padded), channels, padded })
+    }
+
+    /// The tiles along height and width that [`Conv::tile_pool`] counts.
+    pub(crate) fn cut_pool(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<[Vec<Span>; 2]> {
+        Search { conv: self, nce, rules, limit }.best_pool()
     }
 
     /// The same for pooling, which sees each channel by itself.
@@ -467,6 +498,19 @@ impl Search<'_> {
         (self.conv.in_channels / block * self.conv.kernel[0] * self.conv.kernel[1]) as u64
     }
 
+    /// Whether padding of this tile would have to repeat more lines than the engine can.
+    fn replicates_too_much(&self, row: &Span, column: &Span) -> bool {
+        let conv = self.conv;
+        let after = |at: usize, span: &Span| {
+            let wanted = (span.output - 1) * conv.stride + conv.kernel[at];
+            wanted.saturating_sub(span.input + conv.padding[at])
+        };
+        let (right, bottom) = (after(1, column), after(0, row));
+        let bytes = line_bytes(column.input) * (row.input + conv.kernel[0]).saturating_sub(2);
+        let limit = self.rules.padded_pool_bytes[usize::from(bottom == 0)];
+        (conv.padding[1] > 0 || right > 0 || bottom > 0) && bytes > limit
+    }
+
     /// The compiler's measure of a cut of a pooling; `None` where a tile does not fit.
     fn pool_cost(&self, rows: &[Span], columns: &[Span]) -> Option<u64> {
         let conv = self.conv;
@@ -474,7 +518,10 @@ impl Search<'_> {
         for row in rows {
             for column in columns {
                 let tile = self.conv_tile(conv.in_channels, row, column);
-                if self.tile_bytes(row, column) > self.limit || !self.nce.pools(&tile) {
+                if self.tile_bytes(row, column) > self.limit
+                    || !self.nce.pools(&tile)
+                    || self.replicates_too_much(row, column)
+                {
                     return None;
                 }
                 sum += self.pool_tile_cost();

@@ -1,6 +1,6 @@
 //! A device behind a command: here a shell script that finds vessels everywhere.
 
-use crate::{TILE, dataset, network};
+use crate::{TILE, dataset, evaluator, network, settings, verdict};
 use boresight_core::Seed;
 use boresight_data::Labels;
 use boresight_deploy::{Band, Deployment, onnx};
@@ -52,6 +52,24 @@ fn labels_and_times_come_from_the_command() {
     let request: serde_json::Value = serde_json::from_str(&request).unwrap();
     let shape = serde_json::json!([1, 2, 16, 16]);
     assert_eq!((&request["count"], &request["input"]["shape"]), (&tiles.into(), &shape));
+}
+
+#[test]
+fn a_search_scores_what_is_deployed_on_the_device_that_it_is_given() {
+    let folder = TempDir::new().unwrap();
+    let device = device(folder.path(), HONEST);
+    let (dataset, settings) = (dataset(Labels::Vessels), settings(None));
+    let simulated = verdict(&evaluator(&dataset, &settings), &network(2));
+    let found = verdict(&evaluator(&dataset, &settings).on_device(&device), &network(2));
+    // The device finds vessels everywhere; what is not deployed is scored as before.
+    let vessels: f64 = dataset.val[0].mask.iter().map(|&label| f64::from(u8::from(label == 1))).sum();
+    let everywhere = vessels / (40.0 * 56.0);
+    for form in ["converted", "aligned"] {
+        let scored = found.attribute(&format!("vessel_iou_{form}")).unwrap();
+        assert!((scored - everywhere).abs() < 1e-12, "{form}: {scored} {everywhere}");
+    }
+    let fp32 = [&simulated, &found].map(|verdict| verdict.attribute("miou_fp32").map(f64::to_bits));
+    assert_eq!(fp32[0], fp32[1]);
 }
 
 #[test]

@@ -42,25 +42,15 @@ impl<'a> Reader<'a> {
             return Err(wrong());
         }
         let stride: [usize; 2] = call.sizes("strides", 1)?;
-        let auto = call.word("auto_pad", "NOTSET")?;
-        if !matches!(auto, "NOTSET" | "VALID") {
-            return Err(call.attribute_error("auto_pad", auto.into(), "NOTSET or VALID"));
-        }
-        if let Some(shape) = call.ints("output_shape")? {
-            let found = shown(&shape[..shape.len().min(8)]);
-            return Err(call.attribute_error("output_shape", found, "pads instead"));
-        }
-        let pads = if auto == "VALID" { [[0; 2]; 2] } else { explicit_pads(call)? };
-        let more: [usize; 2] = call.sizes("output_padding", 0)?;
+        let (pads, more) = (transposed_pads(call)?, call.sizes("output_padding", 0)?);
         let bias = self.weights(call, 2, "the bias", &[out_channels])?;
-        if stride != [1, 1] || is_zero_stuffing(&weight, groups, pads, more, bias.as_deref()) {
-            let op = Op::ZeroStuff { stride };
-            if is_zero_stuffing(&weight, groups, pads, more, bias.as_deref()) {
-                let entry = self.add(call, op, vec![source], Vec::new())?;
-                self.set_image(call, entry);
-                return Ok(());
-            }
-            source = self.add_helper(call, "stuff", op, vec![source], Vec::new())?;
+        if is_zero_stuffing(&weight, groups, pads, more, bias.as_deref()) {
+            let entry = self.add(call, Op::ZeroStuff { stride }, vec![source], Vec::new())?;
+            self.set_image(call, entry);
+            return Ok(());
+        }
+        if stride != [1, 1] {
+            source = self.add_helper(call, "stuff", Op::ZeroStuff { stride }, vec![source], Vec::new())?;
         }
         let pads = added(call, kernel, pads, more)?;
         let values = self.as_weights(call, "the weights", &weight)?;
@@ -165,6 +155,18 @@ impl<'a> Reader<'a> {
 fn explicit_pads(call: Call<'_>) -> Result<Pads, Error> {
     let [top, left, bottom, right] = call.sizes("pads", 0)?;
     Ok([[top, left], [bottom, right]])
+}
+
+fn transposed_pads(call: Call<'_>) -> Result<Pads, Error> {
+    if let Some(shape) = call.ints("output_shape")? {
+        let found = shown(&shape[..shape.len().min(8)]);
+        return Err(call.attribute_error("output_shape", found, "pads instead"));
+    }
+    match call.word("auto_pad", "NOTSET")? {
+        "NOTSET" => explicit_pads(call),
+        "VALID" => Ok([[0; 2]; 2]),
+        other => Err(call.attribute_error("auto_pad", other.into(), "NOTSET or VALID")),
+    }
 }
 
 /// Refuses windows with holes.

@@ -16,6 +16,8 @@ mod reader;
 mod resize;
 mod shape;
 mod survey;
+#[cfg(test)]
+mod tests;
 mod views;
 
 use super::{Error, proto};
@@ -31,8 +33,8 @@ const OPSETS: [i64; 2] = [7, 23];
 
 /// What a file may cost.
 ///
-/// What reading takes in memory stays below ten times the bytes of the file, 512 bytes for each part, and 16 bytes for
-/// each value; in time, it is a few passes over them.
+/// What reading takes in memory stays below ten times the bytes of the file, 1 KiB for each part, and 16 bytes for each
+/// value; in time, it is a few passes over them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Bytes of the file.

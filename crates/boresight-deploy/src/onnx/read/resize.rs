@@ -30,6 +30,8 @@ impl<'a> Reader<'a> {
         let mode = call.word("mode", "nearest")?;
         let rule = rule(call)?;
         let axes = self.axes(call, source)?;
+        // Every pixel is looked at: a file of resizings alone must end too.
+        self.budget.take(axes[0].to + axes[1].to)?;
         let (resize, fits) = match mode {
             "nearest" => (Resize::Nearest, axes.iter().all(|axis| axis.is_nearest(rule))),
             "linear" | "bilinear" => (Resize::Bilinear, axes.iter().all(|axis| axis.is_linear(rule))),

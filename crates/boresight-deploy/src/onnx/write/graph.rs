@@ -179,7 +179,7 @@ fn float16(name: &str, dims: &[usize], values: &[f32]) -> Result<proto::Tensor, 
     let mut raw = Vec::with_capacity(2 * values.len());
     for (at, &value) in values.iter().enumerate() {
         let rounded = f16::from_f32(value);
-        // Only an infinity that the operator itself means may pass: padding for a maximum.
+        // An infinity that was one before is meant: padding for a maximum has one.
         if rounded.is_infinite() && value.is_finite() {
             return Err(Error::Overflow { tensor: name.to_owned(), index: at, value: value.to_string() });
         }

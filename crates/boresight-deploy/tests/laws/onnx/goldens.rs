@@ -115,3 +115,32 @@ fn goldens_survive_fp16_weights() {
         assert_eq!(halved.network.hash(), model.network.hash());
     }
 }
+
+#[test]
+fn spellings_of_many_origins_compute_what_onnx_runtime_computes() {
+    let folder = folder().join("spellings");
+    let mut names: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    names.sort();
+    assert!(names.len() > 90, "only {} spellings", names.len());
+    for path in names {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let model = read(&fs::read(&path).unwrap(), &ReadOptions::default());
+        let model = model.unwrap_or_else(|error| panic!("{name}: {error}"));
+        let expected = from_hex(&model.metadata["logits"]);
+        // The network is for one image; the batch's first is the one that the test makes.
+        let found = run(&model);
+        let tolerance = if name.contains("fp16") { 1e-2 } else { 1e-5 };
+        assert_eq!(expected.len() % found.len(), 0, "{name}");
+        for (found, expected) in found.iter().zip(&expected) {
+            assert!(
+                (found - expected).abs() <= tolerance * expected.abs().max(1.0),
+                "{name}: {found} {expected}"
+            );
+        }
+    }
+}
+
+fn from_hex(text: &str) -> Vec<f32> {
+    let number = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).unwrap(), 16).unwrap();
+    text.as_bytes().chunks_exact(8).map(|digits| f32::from_bits(number(digits).swap_bytes())).collect()
+}

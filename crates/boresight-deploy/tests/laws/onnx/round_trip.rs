@@ -1,9 +1,10 @@
 //! What is written is read back.
 
 use super::random;
-use crate::networks::{bits, every_operator, unet, weights};
+use crate::networks::{bands, bits, counts, every_operator, simulate, unet, weights};
 use boresight_core::Seed;
 use boresight_deploy::onnx::{Export, Form, Opset, ReadOptions, read};
+use boresight_deploy::{Band, Deployment, tolerance};
 use boresight_ir::{Builder, Filling, Network, NodeId, Op, Weights};
 use boresight_numerics::round_f16;
 use proptest::prelude::*;
@@ -99,4 +100,36 @@ fn random_networks_have_every_operator() {
     assert!((0..200).any(|number| {
         random::network(Seed::new(number), false).nodes().iter().any(|node| is_absorbed(&node.op))
     }));
+}
+
+#[test]
+fn a_network_with_a_border_or_a_normalisation_computes_the_same_after_reading() {
+    for number in 0..12 {
+        let seed = Seed::new(number);
+        let network = random::network(seed, true);
+        let weights = weights(&network, seed);
+        let bands = bands(network.input_shape().channels);
+        let deployment = Deployment::undeployed(&network, &weights, &bands).unwrap();
+        let counts = counts(&network, 1, 2000, seed);
+        let (expected, allowed) = (simulate(&deployment, 1, &counts), tolerance(&deployment, &counts, false));
+
+        let raw = Export { normalisation: Some(&bands), ..Export::new(&network, &weights) }.write().unwrap();
+        let mut bordered = weights.clone();
+        let border: Vec<f32> = bands.iter().map(|band| -band.mean / band.deviation).collect();
+        bordered.set_border(&border).unwrap();
+        let normalised = Export::new(&network, &bordered).write().unwrap();
+        let identity = vec![Band { mean: 0.0, deviation: 1.0 }; bands.len()];
+        let planes = counts.chunks_exact(network.input_shape().plane()).zip(&bands);
+        let image: Vec<f32> = planes
+            .flat_map(|(plane, band)| plane.iter().map(|count| (count - band.mean) / band.deviation))
+            .collect();
+        for (bytes, input) in [(raw, &counts), (normalised, &image)] {
+            let model = read(&bytes, &ReadOptions::default()).unwrap();
+            let read = Deployment::undeployed(&model.network, &model.weights, &identity).unwrap();
+            for ((found, expected), allowed) in simulate(&read, 1, input).iter().zip(&expected).zip(&allowed)
+            {
+                assert!((found - expected).abs() <= 2.0 * allowed, "{found} {expected} {allowed}");
+            }
+        }
+    }
 }

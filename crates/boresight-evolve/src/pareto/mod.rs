@@ -2,6 +2,16 @@
 //!
 //! A point is one value per objective, in the order of the directions that are passed along; the values are finite.
 
+mod front;
+mod hypervolume;
+mod indicators;
+mod sort;
+
+pub use front::{Winners, read_front, write_front};
+pub use hypervolume::{hypervolume, hypervolume_2d};
+pub use indicators::{additive_epsilon, igd_plus, knee_points};
+pub use sort::{layer_numbers, non_dominated_sort};
+
 use boresight_core::{Direction, Trial};
 
 /// Whether `left` is nowhere worse than `right` and somewhere better.
@@ -18,36 +28,16 @@ pub fn dominates(left: &[f64], right: &[f64], directions: &[Direction]) -> bool 
     better
 }
 
-/// The indices of `points` in layers: the first holds those that nothing dominates, the second those that only the
-/// first dominates, and so on; each layer in ascending order. O(m n²) for n points and m objectives.
-///
-/// # Source
-/// Deb et al., *A fast and elitist multiobjective genetic algorithm: NSGA-II*, 2002, section III-A.
-pub fn non_dominated_sort<P: AsRef<[f64]>>(points: &[P], directions: &[Direction]) -> Vec<Vec<usize>> {
-    let mut dominated = vec![Vec::new(); points.len()];
-    let mut dominators = vec![0_usize; points.len()];
-    for (at, point) in points.iter().enumerate() {
-        for (other, rival) in points.iter().enumerate() {
-            if dominates(point.as_ref(), rival.as_ref(), directions) {
-                dominated[at].push(other);
-                dominators[other] += 1;
-            }
+/// [`dominates`] for values of which less is better.
+pub(crate) fn dominates_minimised(left: &[f64], right: &[f64]) -> bool {
+    let mut better = false;
+    for (left, right) in left.iter().zip(right) {
+        if left > right {
+            return false;
         }
+        better |= left < right;
     }
-    let mut layers = Vec::new();
-    let mut layer: Vec<usize> = (0..points.len()).filter(|&at| dominators[at] == 0).collect();
-    while !layer.is_empty() {
-        let mut next = Vec::new();
-        for &at in layer.iter().flat_map(|&winner| &dominated[winner]) {
-            dominators[at] -= 1;
-            if dominators[at] == 0 {
-                next.push(at);
-            }
-        }
-        next.sort_unstable();
-        layers.push(std::mem::replace(&mut layer, next));
-    }
-    layers
+    better
 }
 
 /// The crowding distance of each point of one front: larger means lonelier.
@@ -83,27 +73,6 @@ pub fn front<'trials, G>(trials: &'trials [Trial<G>], directions: &[Direction]) 
         trials.iter().filter_map(|trial| Some((trial, trial.verdict.objectives()?))).collect();
     let beaten = |point| measured.iter().any(|(_, rival)| dominates(rival, point, directions));
     measured.iter().filter(|(_, point)| !beaten(point)).map(|(trial, _)| *trial).collect()
-}
-
-/// The area that `points` dominate up to `reference`, exactly; points that are not better than the reference in both
-/// objectives add nothing. O(n log n).
-///
-/// # Source
-/// Zitzler and Thiele, *Multiobjective optimization using evolutionary algorithms*, 1998, section 4.
-pub fn hypervolume_2d(points: &[[f64; 2]], reference: [f64; 2], directions: [Direction; 2]) -> f64 {
-    let turned = |point: [f64; 2]| [directions[0].minimised(point[0]), directions[1].minimised(point[1])];
-    let [right, mut top] = turned(reference);
-    let mut inside: Vec<[f64; 2]> =
-        points.iter().map(|&point| turned(point)).filter(|&[x, y]| x < right && y < top).collect();
-    inside.sort_by(|left, right| left[0].total_cmp(&right[0]).then(left[1].total_cmp(&right[1])));
-    let mut area = 0.0;
-    for [x, y] in inside {
-        if y < top {
-            area += (right - x) * (top - y);
-            top = y;
-        }
-    }
-    area
 }
 
 #[cfg(test)]
@@ -165,15 +134,6 @@ mod tests {
         assert_eq!(ids, [1, 4]);
     }
 
-    #[test]
-    fn hypervolume_of_a_hand_made_front() {
-        // Maximise the first, minimise the second, reference (0, 10): 2 x 8 + 2 x 5 + 1 x 3.
-        let points = [[2.0, 2.0], [4.0, 5.0], [5.0, 7.0], [1.0, 3.0], [6.0, 10.0], [-1.0, 0.0]];
-        let area = hypervolume_2d(&points, [0.0, 10.0], [Maximise, Minimise]);
-        assert!((area - 29.0).abs() < 1e-12, "{area}");
-        assert!(hypervolume_2d(&[], [1.0, 1.0], [Minimise; 2]).abs() < f64::EPSILON);
-    }
-
     fn direction() -> impl Strategy<Value = Direction> {
         prop_oneof![Just(Minimise), Just(Maximise)]
     }
@@ -181,10 +141,13 @@ mod tests {
     proptest! {
         #[test]
         fn layers_are_what_peeling_the_front_gives(
-            points in prop::collection::vec([0_u8..6, 0..6, 0..6], 0..24),
-            directions in [direction(), direction(), direction()],
+            points in prop::collection::vec(prop::collection::vec(0_u8..6, 5), 0..40),
+            directions in prop::collection::vec(direction(), 1..6),
         ) {
-            let points: Vec<[f64; 3]> = points.iter().map(|point| point.map(f64::from)).collect();
+            let values = |point: &Vec<u8>| -> Vec<f64> {
+                point[..directions.len()].iter().map(|&value| f64::from(value)).collect()
+            };
+            let points: Vec<Vec<f64>> = points.iter().map(values).collect();
             let mut left: Vec<usize> = (0..points.len()).collect();
             let mut peeled = Vec::new();
             while !left.is_empty() {
@@ -209,21 +172,6 @@ mod tests {
             if dominates(&a, &b, &directions) && dominates(&b, &c, &directions) {
                 prop_assert!(dominates(&a, &c, &directions));
             }
-        }
-
-        #[test]
-        fn hypervolume_is_the_number_of_dominated_cells(
-            points in prop::collection::vec([0_u8..9, 0..9], 0..12),
-            directions in [direction(), direction()],
-        ) {
-            let points: Vec<[f64; 2]> = points.iter().map(|point| point.map(f64::from)).collect();
-            let reference = directions.map(|direction| if direction == Minimise { 8.0 } else { 0.0 });
-            let covered = (0..64_u8).filter(|cell| {
-                let middle = [f64::from(cell % 8) + 0.5, f64::from(cell / 8) + 0.5];
-                points.iter().any(|point| dominates(point, &middle, &directions))
-            });
-            // Whole numbers up to 64 are exact in binary64.
-            prop_assert!((hypervolume_2d(&points, reference, directions) - covered.count() as f64).abs() < 1e-9);
         }
     }
 }

@@ -1,0 +1,191 @@
+//! Local search: explore the neighbours of the best, move on, start again.
+
+use crate::parts::{Neighbourhood, Sampling};
+use crate::{Candidate, Error, Novelty, Pending, Ranking};
+use boresight_core::{Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, VecDeque};
+
+/// How many draws in a row may yield nothing new before the space counts as exhausted.
+const TRIES: u64 = 1000;
+
+/// The numbers of a [`LocalSearch`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LocalSettings {
+    /// Trials in all, at least 1.
+    pub trials: usize,
+    /// Fresh members from which each climb starts, at least 1.
+    pub starts: usize,
+    /// Neighbours that are tried before the next step is decided, at least 1; as many as there are workers.
+    pub round: usize,
+}
+
+impl Default for LocalSettings {
+    fn default() -> Self {
+        Self { trials: 1000, starts: 10, round: 1 }
+    }
+}
+
+/// What varies and compares in a [`LocalSearch`].
+#[derive(Debug)]
+pub struct LocalParts<S: SearchSpace> {
+    /// Draws the starts.
+    pub sampling: Box<dyn Sampling<S>>,
+    /// Knows the neighbours of a member.
+    pub neighbourhood: Box<dyn Neighbourhood<S>>,
+    /// How trials are compared.
+    pub ranking: Ranking,
+    /// Knows what was proposed before.
+    pub novelty: Novelty<S::Genotype>,
+}
+
+/// Hill climbing with restarts; with several objectives, Pareto local search.
+///
+/// A climb starts from a few fresh members and keeps those that no other of the climb beats. It explores the neighbours
+/// of one of them, in random order and in rounds; when a round beats it, the rest of its neighbours is left. When all
+/// that were kept are explored, the next climb starts. The order of verdicts within a round changes nothing. No genotype
+/// is proposed twice; the search ends with the budget, or when 1000 draws yield no new start.
+///
+/// # Source
+/// White et al., *Exploring the loss landscape in neural architecture search*, 2021, for local search on architectures;
+/// Paquete et al., *Pareto local optimum sets in the biobjective traveling salesman problem*, 2004, for several
+/// objectives.
+#[derive(Debug)]
+pub struct LocalSearch<S: SearchSpace> {
+    space: S,
+    parts: LocalParts<S>,
+    settings: LocalSettings,
+    seed: Seed,
+    drawn: u64,
+    asked: usize,
+    /// What is left of the running round.
+    round: VecDeque<Proposal<S::Genotype>>,
+    pending: Pending<S::Genotype>,
+    told: Vec<Trial<S::Genotype>>,
+    /// The members of the climb that no other of it beats.
+    kept: Vec<Trial<S::Genotype>>,
+    explored: BTreeSet<TrialId>,
+    /// The member that is explored, and its neighbours that were not tried.
+    current: Option<(TrialId, VecDeque<S::Genotype>)>,
+}
+
+impl<S: SearchSpace> LocalSearch<S> {
+    /// A search that has proposed nothing yet.
+    ///
+    /// # Errors
+    /// When a setting is 0 or the ranking breaks a rule.
+    pub fn new(space: S, parts: LocalParts<S>, settings: LocalSettings, seed: Seed) -> Result<Self, Error> {
+        parts.ranking.check()?;
+        let LocalSettings { trials, starts, round } = settings;
+        for (setting, value) in [("trials", trials), ("starts", starts), ("round", round)] {
+            if value == 0 {
+                return Err(Error::Zero { setting });
+            }
+        }
+        Ok(Self {
+            space,
+            parts,
+            settings,
+            seed,
+            drawn: 0,
+            asked: 0,
+            round: VecDeque::new(),
+            pending: Pending::default(),
+            told: Vec::new(),
+            kept: Vec::new(),
+            explored: BTreeSet::new(),
+            current: None,
+        })
+    }
+
+    /// Decides what is tried next, once the last round is told.
+    fn advance(&mut self) {
+        self.settle();
+        while self.round.is_empty() && !self.kept.is_empty() {
+            if self.current.is_none() && !self.explore_next() {
+                self.kept.clear();
+                self.explored.clear();
+            }
+            self.fill_round();
+        }
+        for _ in self.round.len()..if self.round.is_empty() { self.settings.starts } else { 0 } {
+            let fresh = self.fresh();
+            self.round.extend(fresh);
+        }
+        self.round.truncate(self.settings.trials - self.asked);
+    }
+
+    /// Takes the told round into the climb and drops what is beaten.
+    fn settle(&mut self) {
+        self.told.sort_unstable_by_key(|trial| trial.id);
+        self.kept.append(&mut self.told);
+        let candidates: Vec<Candidate<'_>> = self.kept.iter().map(Candidate::from).collect();
+        let mut standings = self.parts.ranking.standings(&candidates).into_iter();
+        self.kept.retain(|_| standings.next().is_some_and(|standing| standing.layer == 0));
+        if let Some((explored, _)) = &self.current
+            && self.kept.iter().all(|member| member.id != *explored)
+        {
+            self.current = None;
+        }
+    }
+
+    /// Turns to the latest member that is not explored, if there is one.
+    fn explore_next(&mut self) -> bool {
+        let next = self.kept.iter().rev().find(|member| !self.explored.contains(&member.id));
+        let Some(member) = next else { return false };
+        let seed = self.seed.derive("neighbours", member.id.0);
+        let genotype = &member.proposal.genotype;
+        let mut neighbours = self.parts.neighbourhood.neighbours(&self.space, genotype, seed);
+        seed.derive("order", 0).stream().shuffle(&mut neighbours);
+        self.explored.insert(member.id);
+        self.current = Some((member.id, neighbours.into()));
+        true
+    }
+
+    /// Moves new neighbours of the explored member into the round.
+    fn fill_round(&mut self) {
+        let Some((parent, neighbours)) = &mut self.current else { return };
+        while self.round.len() < self.settings.round {
+            let Some(genotype) = neighbours.pop_front() else {
+                self.current = None;
+                return;
+            };
+            if self.parts.novelty.admit(&genotype) {
+                self.round.push_back(Proposal::new(genotype).descending_from(vec![*parent]));
+            }
+        }
+    }
+
+    fn fresh(&mut self) -> Option<Proposal<S::Genotype>> {
+        for index in self.drawn..self.drawn + TRIES {
+            let genotype = self.parts.sampling.sample(&self.space, index, self.seed.derive("sample", index));
+            if self.parts.novelty.admit(&genotype) {
+                self.drawn = index + 1;
+                return Some(Proposal::new(genotype));
+            }
+        }
+        None
+    }
+}
+
+impl<S: SearchSpace> Strategy for LocalSearch<S> {
+    type Genotype = S::Genotype;
+
+    fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
+        if limit > 0 && self.round.is_empty() && self.pending.is_empty() && self.asked < self.settings.trials
+        {
+            self.advance();
+        }
+        let count = limit.min(self.round.len());
+        self.asked += count;
+        self.round.drain(..count).map(|proposal| self.pending.add(proposal)).collect()
+    }
+
+    fn tell(&mut self, trial: Trial<S::Genotype>) -> Result<(), TellError> {
+        self.parts.ranking.accept(&trial)?;
+        self.pending.take(&trial)?;
+        self.told.push(trial);
+        Ok(())
+    }
+}

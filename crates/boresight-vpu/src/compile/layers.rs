@@ -1,0 +1,322 @@
+//! From a network's nodes to the layers that the compiler reads, and the order in which it reads them.
+//!
+//! Nodes that another layer takes in before the compiler proper sees them (normalisations after convolutions, dropout,
+//! padding of a max pooling, zero stuffing before a convolution) are layers no more.
+
+use boresight_ir::{Filling, Network, Node, NodeId, Op, Resize, Window};
+
+/// What a layer does.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Act {
+    /// The convolution of this node, with rows and columns added before and after.
+    Conv {
+        conv: NodeId,
+        pads: [[usize; 2]; 2],
+    },
+    /// The transposed convolution that ends in the convolution of this node.
+    Transposed {
+        conv: NodeId,
+        stride: [usize; 2],
+        pads: [[usize; 2]; 2],
+    },
+    /// Zeros between pixels, and nothing else.
+    Stuff {
+        stride: [usize; 2],
+    },
+    MaxPool {
+        window: Window,
+        pads: [[usize; 2]; 2],
+    },
+    AvgPool {
+        window: Window,
+    },
+    /// One number in, one number out.
+    Map(&'static str),
+    /// A limit from zero, which an engine's stage may take in.
+    Relu,
+    /// The same with another slope below zero.
+    Leaky {
+        fuses: bool,
+    },
+    Clamp {
+        from_zero: bool,
+    },
+    Pair(&'static str),
+    Softmax,
+    Resize(Resize),
+    Concat,
+    /// Ranges of the channels of one map, each a value of its own.
+    Slices,
+    Pad {
+        rows: [usize; 2],
+        columns: [usize; 2],
+    },
+}
+
+/// A layer.
+#[derive(Clone, Debug)]
+pub(crate) struct Layer {
+    pub(crate) act: Act,
+    /// The node whose value it makes, after which it is called.
+    pub(crate) node: NodeId,
+    /// Other nodes whose values it makes.
+    pub(crate) more: Vec<NodeId>,
+    /// Nodes whose values it reads.
+    pub(crate) inputs: Vec<NodeId>,
+}
+
+/// The layers of a network.
+#[derive(Debug)]
+pub(crate) struct Layers {
+    /// In the order in which the compiler reads them.
+    pub(crate) layers: Vec<Layer>,
+    /// For each node, the layer that does its work, by its place; the input and what is left out have none.
+    pub(crate) of: Vec<Option<u32>>,
+}
+
+impl Layers {
+    pub(crate) fn new(network: &Network) -> Self {
+        let mut reading = Reading::new(network);
+        for (id, node) in network.iter().skip(1) {
+            reading.node(id, node);
+        }
+        reading.finish()
+    }
+}
+
+struct Reading<'a> {
+    network: &'a Network,
+    /// For each node, the node that has its value: itself, or what it hands on.
+    value: Vec<NodeId>,
+    readers: Vec<u32>,
+    layers: Vec<Layer>,
+    /// For each node, the layer that makes its value.
+    maker: Vec<Option<u32>>,
+}
+
+impl<'a> Reading<'a> {
+    fn new(network: &'a Network) -> Self {
+        let count = network.nodes().len();
+        let mut value = Vec::with_capacity(count);
+        let mut readers = vec![0; count];
+        for (id, node) in network.iter() {
+            let passes = matches!(node.op, Op::Dropout { .. });
+            value.push(if passes { value[node.inputs[0].index()] } else { id });
+            if !passes {
+                for input in &node.inputs {
+                    readers[value[input.index()].index()] += 1;
+                }
+            }
+        }
+        readers[value[count - 1].index()] += 1;
+        Self { network, value, readers, layers: Vec::with_capacity(count), maker: vec![None; count] }
+    }
+
+    fn source(&self, node: &Node, at: usize) -> NodeId {
+        self.value[node.inputs[at].index()]
+    }
+
+    fn is_sole(&self, id: NodeId) -> bool {
+        self.readers[id.index()] == 1
+    }
+
+    fn add(&mut self, act: Act, node: NodeId, inputs: Vec<NodeId>) {
+        self.maker[node.index()] = u32::try_from(self.layers.len()).ok();
+        self.layers.push(Layer { act, node, more: Vec::new(), inputs });
+    }
+
+    fn node(&mut self, id: NodeId, node: &Node) {
+        let act = match node.op {
+            Op::Input | Op::Dropout { .. } => return,
+            Op::BatchNorm { .. } | Op::ScaleShift => return self.affine(id, node),
+            Op::Conv2d(_) => return self.convolution(id, node),
+            Op::MaxPool(window) => return self.max_pool(id, node, window),
+            Op::AvgPool(window) => Act::AvgPool { window },
+            Op::GlobalAvgPool => {
+                let shape = self.network.node(self.source(node, 0)).shape;
+                let window = Window { kernel: [shape.height, shape.width], stride: [1; 2] };
+                Act::AvgPool { window }
+            }
+            Op::Relu => Act::Relu,
+            Op::Relu6 => Act::Clamp { from_zero: true },
+            Op::Clip { low, high } => {
+                let from_zero = low.abs() < f32::EPSILON;
+                if from_zero && high >= f32::MAX { Act::Relu } else { Act::Clamp { from_zero } }
+            }
+            Op::LeakyRelu { slope } => Act::Leaky { fuses: is_inverse_integer(slope) },
+            Op::Gelu => Act::Map("Gelu"),
+            Op::Sigmoid => Act::Map("Sigmoid"),
+            Op::Softmax => Act::Softmax,
+            Op::Upsample { resize, .. } => Act::Resize(resize),
+            Op::Concat => Act::Concat,
+            Op::Add => Act::Pair("Sum"),
+            Op::Mul => return self.product(id, node),
+            Op::ChannelScale => Act::Pair("Prod"),
+            Op::Slice { .. } => return self.slice(id, node),
+            Op::Pad { rows, columns, .. } => Act::Pad { rows, columns },
+            Op::ZeroStuff { stride } => Act::Stuff { stride },
+            _ => Act::Map("Unknown"),
+        };
+        let inputs = (0..node.inputs.len()).map(|at| self.source(node, at)).collect();
+        self.add(act, id, inputs);
+    }
+
+    /// A factor and an addend for each channel: part of the convolution before it, if that has no other reader.
+    fn affine(&mut self, id: NodeId, node: &Node) {
+        let source = self.source(node, 0);
+        if self.is_sole(source)
+            && let Some(maker) = self.maker[source.index()]
+            && matches!(self.layers[maker as usize].act, Act::Conv { .. } | Act::Transposed { .. })
+        {
+            self.layers[maker as usize].node = id;
+            self.maker[id.index()] = Some(maker);
+            return;
+        }
+        self.add(Act::Map("ScaleShift"), id, vec![source]);
+    }
+
+    /// All slices of one map are one layer.
+    fn slice(&mut self, id: NodeId, node: &Node) {
+        let source = self.source(node, 0);
+        let same = |layer: &Layer| layer.act == Act::Slices && layer.inputs[0] == source;
+        if let Some(at) = self.layers.iter().position(same) {
+            self.layers[at].more.push(id);
+            self.maker[id.index()] = u32::try_from(at).ok();
+        } else {
+            self.add(Act::Slices, id, vec![source]);
+        }
+    }
+
+    /// The last layer, if `id` is its value and nothing else reads it; it is then taken out.
+    fn take(&mut self, id: NodeId) -> Option<Layer> {
+        let last = self.layers.last()?;
+        let taken = last.node == id && self.is_sole(id);
+        taken.then(|| self.layers.pop()).flatten()
+    }
+
+    fn convolution(&mut self, id: NodeId, node: &Node) {
+        let source = self.source(node, 0);
+        let Op::Conv2d(conv) = node.op else { return };
+        // Padding with zeros becomes part of the convolution.
+        let mut pads = [conv.padding; 2];
+        let (mut from, mut padding) = (source, None);
+        if let Op::Pad { rows, columns, filling: Filling::Zero } = self.network.node(source).op
+            && source != self.network.input()
+            && let Some(layer) = self.take(source)
+        {
+            from = layer.inputs[0];
+            for (at, side) in pads.iter_mut().enumerate() {
+                *side = [side[0] + rows[at], side[1] + columns[at]];
+            }
+            padding = Some(rows[0] != rows[1] || columns[0] != columns[1]);
+        }
+        // A writer of ONNX makes a transposed convolution of zeros, one padding and a convolution.
+        let one_padding = padding.is_none_or(|uneven| uneven && conv.padding == [0; 2]);
+        if let Op::ZeroStuff { stride } = self.network.node(from).op
+            && conv.stride == [1; 2]
+            && stride != [1; 2]
+            && one_padding
+            && let Some(layer) = self.take(from)
+        {
+            self.add(Act::Transposed { conv: id, stride, pads }, id, layer.inputs);
+            self.maker[from.index()] = self.maker[id.index()];
+        } else {
+            self.add(Act::Conv { conv: id, pads }, id, vec![from]);
+        }
+        if from != source {
+            self.maker[source.index()] = self.maker[id.index()];
+        }
+    }
+
+    fn max_pool(&mut self, id: NodeId, node: &Node, window: Window) {
+        let source = self.source(node, 0);
+        if let Op::Pad { rows, columns, filling: Filling::Lowest } = self.network.node(source).op
+            && let Some(layer) = self.take(source)
+        {
+            let pads = [[rows[0], columns[0]], [rows[1], columns[1]]];
+            self.add(Act::MaxPool { window, pads }, id, layer.inputs);
+            self.maker[source.index()] = self.maker[id.index()];
+            return;
+        }
+        self.add(Act::MaxPool { window, pads: [[0; 2]; 2] }, id, vec![source]);
+    }
+
+    /// A product; that of a value and its own sigmoid is a stage of its own kind.
+    fn product(&mut self, id: NodeId, node: &Node) {
+        let (first, second) = (self.source(node, 0), self.source(node, 1));
+        for (value, gate) in [(first, second), (second, first)] {
+            let gate_node = self.network.node(gate);
+            if matches!(gate_node.op, Op::Sigmoid)
+                && self.source(gate_node, 0) == value
+                && self.take(gate).is_some()
+            {
+                self.add(Act::Map("Swish"), id, vec![value]);
+                self.maker[gate.index()] = self.maker[id.index()];
+                return;
+            }
+        }
+        self.add(Act::Pair("Prod"), id, vec![first, second]);
+    }
+
+    /// Brings the layers into the compiler's order: depth first from the input, readers in the reverse order of names.
+    fn finish(self) -> Layers {
+        let count = self.layers.len();
+        let mut readers: Vec<Vec<u32>> = vec![Vec::new(); self.maker.len()];
+        for (at, layer) in self.layers.iter().enumerate() {
+            for input in &layer.inputs {
+                let at = u32::try_from(at).unwrap_or(u32::MAX);
+                if !readers[input.index()].contains(&at) {
+                    readers[input.index()].push(at);
+                }
+            }
+        }
+        let name = |layer: &u32| {
+            let node = self.layers[*layer as usize].node;
+            let is_last = self.value[self.network.output().index()] == node;
+            if is_last { "logits" } else { self.network.node(node).name.as_str() }
+        };
+        let mut place = vec![None; count];
+        let mut ordered = Vec::with_capacity(count);
+        let mut seen = vec![false; count];
+        // Readers of any of several results are readers of the first, by which the layer goes.
+        for layer in self.layers.iter().filter(|layer| !layer.more.is_empty()) {
+            for more in &layer.more {
+                let others = std::mem::take(&mut readers[more.index()]);
+                for other in others {
+                    if !readers[layer.node.index()].contains(&other) {
+                        readers[layer.node.index()].push(other);
+                    }
+                }
+            }
+        }
+        let mut path: Vec<(NodeId, Option<u32>, usize)> = vec![(self.network.input(), None, 0)];
+        for list in readers.iter_mut().filter(|list| list.len() > 1) {
+            list.sort_by(|first, second| name(first).cmp(name(second)));
+        }
+        while let Some(last) = path.last_mut() {
+            let (value, layer, next) = *last;
+            if let Some(&reader) = readers[value.index()].get(next) {
+                last.2 += 1;
+                if !std::mem::replace(&mut seen[reader as usize], true) {
+                    path.push((self.layers[reader as usize].node, Some(reader), 0));
+                }
+            } else {
+                ordered.extend(layer);
+                path.pop();
+            }
+        }
+        ordered.reverse();
+        for (at, layer) in ordered.iter().enumerate() {
+            place[*layer as usize] = u32::try_from(at).ok();
+        }
+        let mut layers: Vec<Option<Layer>> = self.layers.into_iter().map(Some).collect();
+        let of = self.maker.iter().map(|maker| maker.and_then(|maker| place[maker as usize])).collect();
+        Layers { layers: ordered.iter().filter_map(|&layer| layers[layer as usize].take()).collect(), of }
+    }
+}
+
+/// Whether a slope is one divided by an integer, or zero.
+fn is_inverse_integer(slope: f32) -> bool {
+    let inverse = 1.0 / slope;
+    slope.abs() <= f32::EPSILON || (inverse.ceil() - inverse).abs() <= f32::EPSILON
+}

@@ -1,0 +1,131 @@
+//! What the device's graph compiler makes of a network, pass by pass.
+//!
+//! The passes and their order are those of the MYRIAD plugin of OpenVINO 2021.4.2, worked out from what it does and
+//! from its published sources, and written anew. What they decide is compared with the real compiler by
+//! `tests/compiler.rs`.
+
+mod graph;
+mod layers;
+mod layout;
+mod memory;
+mod placement;
+mod read;
+mod stubs;
+mod tiles;
+
+use crate::Device;
+use crate::nce::Mode;
+use boresight_ir::Network;
+use graph::Scratch;
+use layers::Layers;
+use layout::Layout;
+use memory::{Memory, Room};
+use placement::Placement;
+use read::Reader;
+use stubs::Shaping;
+use tiles::Tiling;
+
+pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
+
+/// The mode in which the engine pools.
+pub(crate) const POOL_MODE: Mode = Mode { inputs: 16, outputs: 16 };
+
+/// A compiled network.
+#[derive(Debug)]
+pub(crate) struct Compiled {
+    pub(crate) graph: Graph,
+    /// Stages in the order of execution, those of no work among them.
+    pub(crate) order: Vec<StageId>,
+    pub(crate) memory: Memory,
+}
+
+impl Compiled {
+    /// Bytes of coefficients, those of the engine with one addend and one factor for each channel.
+    pub(crate) fn blob_bytes(&self) -> u64 {
+        let block = |bytes: u64| bytes.next_multiple_of(64);
+        let stages = self.order.iter().map(|&id| self.graph.at(id));
+        let held = stages.filter(|stage| stage.coefficients > 0).map(|stage| {
+            let channels = self.graph.of(stage.outputs[0]).shape.channels as u64;
+            block(2 * u64::from(stage.coefficients)) + 2 * block(2 * channels)
+        });
+        held.sum()
+    }
+}
+
+/// Compiles `network`; an error names the stage's node where the compiler would give up.
+pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, usize> {
+    let layers = Layers::new(network);
+    let mut reader = Reader::new(network, device);
+    reader.read(&layers);
+    let Reader { mut graph, mut stubs, .. } = reader;
+    let (mut order, mut scratch) = (Vec::new(), Scratch::default());
+    shape(&mut graph, &mut stubs, device, &mut order, &mut scratch);
+    give_to_units(&mut graph, &mut stubs, device, &mut order, &mut scratch);
+    graph.renew(&mut order, &mut scratch);
+    Layout { graph: &mut graph }.settle(&order);
+    graph.renew(&mut order, &mut scratch);
+    for &stage in &order {
+        if !graph.at(stage).removed {
+            Tiling { graph: &mut graph, stubs: &mut stubs, device }.merge_pair(stage);
+        }
+    }
+    graph.renew(&mut order, &mut scratch);
+    Layout { graph: &mut graph }.share(&order);
+    graph.renew(&mut order, &mut scratch);
+    let mut memory = Memory::default();
+    let mut placement = Placement {
+        graph: &mut graph,
+        memory: &mut memory,
+        order: &mut order,
+        tried: &mut Vec::new(),
+        scratch: &mut scratch,
+        room: Room::of(device),
+    };
+    if let Err(failure) = placement.run() {
+        return Err(graph.at(failure.stage).node as usize);
+    }
+    Ok(Compiled { graph, order, memory })
+}
+
+fn shape(
+    graph: &mut Graph,
+    stubs: &mut stubs::Stubs,
+    device: &Device,
+    order: &mut Vec<StageId>,
+    scratch: &mut Scratch,
+) {
+    let mut shaping = Shaping { graph, stubs, device };
+    for pass in [
+        Shaping::split_groups,
+        Shaping::swap_join,
+        Shaping::merge,
+        Shaping::split_depthwise,
+        Shaping::split_before_pooling,
+        Shaping::pad,
+    ] {
+        shaping.graph.renew(order, scratch);
+        for &stage in &*order {
+            if !shaping.graph.at(stage).removed {
+                pass(&mut shaping, stage);
+            }
+        }
+    }
+}
+
+fn give_to_units(
+    graph: &mut Graph,
+    stubs: &mut stubs::Stubs,
+    device: &Device,
+    order: &mut Vec<StageId>,
+    scratch: &mut Scratch,
+) {
+    let mut tiling = Tiling { graph, stubs, device };
+    for pass in [Tiling::convolution, Tiling::pooling, Tiling::soften, Tiling::merge_bias] {
+        tiling.graph.renew(order, scratch);
+        for &stage in &*order {
+            if !tiling.graph.at(stage).removed {
+                pass(&mut tiling, stage);
+            }
+        }
+    }
+}

@@ -1,0 +1,251 @@
+//! Time, energy, memory and throughput of a network's stages.
+
+use crate::compile::Compiled;
+use crate::stage::{StageRow, Unit, Work, rows};
+use crate::{Description, Device};
+use boresight_core::{Cost, Joules, Seconds, StageCost};
+use boresight_ir::{Network, Op};
+use std::fmt;
+
+/// What a network costs on a device: predictions, not measurements.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Prediction {
+    /// Every stage in the order of execution.
+    pub stages: Vec<StageRow>,
+    /// Cycles of the engine in all convolutions, as the compiler's dump gives them.
+    pub nce_cycles: u64,
+    /// On-chip memory that one inference reaches, in bytes.
+    pub cmx_bytes: u64,
+    /// External memory for maps that one inference reaches, in bytes.
+    pub ddr_bytes: u64,
+    /// Bytes that one inference moves to and from external memory.
+    pub ddr_traffic: u64,
+    /// Bytes of coefficients as the compiled file holds them.
+    pub blob_bytes: u64,
+    /// From input at the host to output at the host, for one image.
+    pub latency: Seconds,
+    /// The part of it on the link.
+    pub transfer: Seconds,
+    /// Between these the latency lies as often as the device's file says.
+    pub band: [Seconds; 2],
+    /// Why the band may be too narrow; empty within the range that the rates were fitted to.
+    pub beyond: Vec<Beyond>,
+    /// Images a second with the device's streams.
+    pub fps: f64,
+    /// Inferences at once.
+    pub streams: u32,
+    /// Energy of one image, where the device's file knows its power.
+    pub energy: Option<Joules>,
+    /// Multiply-accumulates of the network over those that the engine could do in the time on the device.
+    pub utilisation: f64,
+}
+
+/// A quantity outside the range of the measurements that the rates were fitted to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Beyond {
+    /// Which.
+    pub what: &'static str,
+    /// Its value.
+    pub found: f64,
+    /// The range.
+    pub range: [f64; 2],
+}
+
+impl fmt::Display for Beyond {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [low, high] = self.range;
+        write!(f, "{} is {:.4e}, measured were {low:.4e} to {high:.4e}", self.what, self.found)
+    }
+}
+
+/// What would make a layer cheaper.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Advice {
+    /// The layer.
+    pub node: String,
+    /// What to do, in words.
+    pub what: String,
+    /// Time that it would save, about.
+    pub saves: Seconds,
+}
+
+impl Prediction {
+    pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled) -> Self {
+        let description = device.description();
+        let mut stages = rows(network, compiled);
+        let (mut host, rates) = (0.0, description.unit_seconds());
+        for row in &mut stages {
+            let time = seconds(row, &rates);
+            row.time = Seconds(if row.beside { (time - host).max(0.0) } else { time });
+            host = time;
+        }
+        let (input, output) = (network.input_shape().len(), network.output_shape().len());
+        let form = description.transfer;
+        let moved = (input * form.bytes() + output * form.result_bytes()) as f64;
+        let transfer = moved / device.link().bytes_per_second;
+        let on_device: f64 = stages.iter().map(|row| row.time.0).sum();
+        let latency = on_device + transfer;
+        let nce_cycles = stages.iter().map(StageRow::dump_cycles).sum();
+        let streams = f64::from(description.streams);
+        // Each stream has its own engine and cores; external memory and link are everybody's.
+        let contention = if description.streams > 1 { description.rates.contention } else { 0.0 };
+        let interval = (on_device * (1.0 + contention) / streams).max(transfer).max(latency / streams);
+        let peak = description.clock_hz * description.nce.lanes as f64;
+        let [low, high] = description.calibration.band;
+        Self {
+            nce_cycles,
+            cmx_bytes: compiled.memory.on_chip_peak() as u64,
+            ddr_bytes: compiled.memory.external_peak() as u64,
+            ddr_traffic: stages.iter().map(|row| row.external_bytes).sum(),
+            blob_bytes: compiled.blob_bytes(),
+            latency: Seconds(latency),
+            transfer: Seconds(transfer),
+            band: [Seconds(latency * low), Seconds(latency * high)],
+            beyond: beyond(description, nce_cycles, &stages),
+            fps: 1.0 / interval,
+            streams: description.streams,
+            energy: description
+                .power
+                .map(|power| Joules(power.busy_watts * on_device + power.waiting_watts * transfer)),
+            utilisation: network.macs() as f64 / (peak * on_device),
+            stages,
+        }
+    }
+
+    /// The terms by which a search compares networks, by name.
+    pub fn terms(&self) -> [(&'static str, f64); 6] {
+        [
+            ("latency_s", self.latency.0),
+            ("fps", self.fps),
+            ("peak_cmx_b", self.cmx_bytes as f64),
+            ("ddr_traffic_b", self.ddr_traffic as f64),
+            ("energy_j", self.energy.map_or(f64::INFINITY, |energy| energy.0)),
+            ("nce_utilisation", self.utilisation),
+        ]
+    }
+
+    /// What would make layers cheaper, the largest savings first.
+    pub fn advice(&self, network: &Network) -> Vec<Advice> {
+        let mut advice: Vec<Advice> = Vec::new();
+        for (at, node) in network.nodes().iter().enumerate() {
+            let own = || self.stages.iter().filter(|row| row.node == at);
+            let time = |unit: Unit| own().filter(|row| row.unit == unit).map(|row| row.time.0).sum::<f64>();
+            let mut push = |saves: f64, what: String| {
+                advice.push(Advice { node: node.name.clone(), what, saves: Seconds(saves) });
+            };
+            if let Some(source) = node.inputs.first()
+                && let Some(expansion) = own().find(|row| row.name.ends_with("@expand"))
+            {
+                let (channels, wanted) =
+                    (network.node(*source).shape.channels, expansion_of(self, at).unwrap_or(0));
+                let saves: f64 =
+                    own().filter(|row| row.name.ends_with("@expand")).map(|row| row.time.0).sum();
+                if wanted > channels && expansion.unit == Unit::Dma {
+                    push(saves, format!("pad its {channels} input channels to {wanted}: saves a copy"));
+                }
+            }
+            match node.op {
+                Op::Gelu | Op::Sigmoid | Op::Relu | Op::Relu6 if time(Unit::Shave) > 0.0 => {
+                    let what = if matches!(node.op, Op::Gelu) {
+                        "a ReLU in its place would be part of the convolution before it"
+                    } else {
+                        "it is a stage of its own; after a convolution that nothing else reads a ReLU is free"
+                    };
+                    push(time(Unit::Shave), what.to_owned());
+                }
+                Op::BatchNorm { .. } | Op::ScaleShift if time(Unit::Shave) > 0.0 => push(
+                    time(Unit::Shave),
+                    "after a convolution that nothing else reads it would be free".to_owned(),
+                ),
+                _ => {}
+            }
+            let tiles: f64 = own().filter(|row| row.name.contains("@tiles")).map(|row| row.time.0).sum();
+            if tiles > 0.0 {
+                push(
+                    tiles,
+                    "its map exceeds the on-chip memory: fewer channels or pixels save the copies".into(),
+                );
+            }
+        }
+        advice.retain(|advice| advice.saves.0 > 0.0);
+        advice.sort_by(|first, second| second.saves.0.total_cmp(&first.saves.0));
+        advice
+    }
+}
+
+/// Channels that the engine's blocks want of what node `at` reads.
+fn expansion_of(prediction: &Prediction, at: usize) -> Option<usize> {
+    let row = prediction.stages.iter().find(|row| row.node == at && row.mode.is_some())?;
+    let copy = prediction.stages.iter().find(|row| row.node == at && row.name.ends_with("@expand"))?;
+    Some(copy.output.channels.next_multiple_of(row.mode?.inputs))
+}
+
+/// How much longer a number takes that goes through an exponential than one that is added or compared: assumed.
+const TRANSCENDENTAL: f64 = 2.0;
+
+/// Time of a stage by itself.
+fn seconds(row: &StageRow, rates: &[f64; 5]) -> f64 {
+    row.amounts().iter().zip(rates).map(|(amount, rate)| amount * rate).sum()
+}
+
+impl StageRow {
+    /// Quantities on which the stage's time depends: cycles of the engine; bytes that copies and the engine's poolings
+    /// move; bytes and multiply-accumulates for each SHAVE; stages.
+    pub fn amounts(&self) -> [f64; 5] {
+        let cores = f64::from(self.shaves.max(1));
+        let bytes = self.bytes as f64;
+        let mut amounts = [0.0; 5];
+        match self.work {
+            Work::Convolution => amounts[0] = self.busy_cycles() as f64,
+            Work::Pooling | Work::Copying => amounts[1] = bytes,
+            Work::Elementwise | Work::Gathering => amounts[2] = bytes / cores,
+            Work::Transcendental => amounts[2] = TRANSCENDENTAL * bytes / cores,
+            Work::Multiplying => amounts[3] = self.macs as f64 / cores,
+        }
+        amounts[4] = 1.0;
+        amounts
+    }
+}
+
+impl Description {
+    /// Seconds for a unit of each of [`StageRow::amounts`]: a stage takes the sum of their products.
+    pub fn unit_seconds(&self) -> [f64; 5] {
+        let rates = &self.rates;
+        [
+            1.0 / self.clock_hz,
+            1.0 / rates.moved_bytes_per_second,
+            1.0 / rates.shave_bytes_per_second,
+            1.0 / rates.shave_macs_per_second,
+            rates.stage_seconds,
+        ]
+    }
+}
+
+fn beyond(description: &Description, nce_cycles: u64, stages: &[StageRow]) -> Vec<Beyond> {
+    let calibration = &description.calibration;
+    let software = stages.iter().any(|row| row.work == Work::Multiplying);
+    [
+        ("the number of cycles of the NCE", nce_cycles as f64, calibration.nce_cycles),
+        ("the number of stages", stages.len() as f64, calibration.stages),
+        ("the number of convolutions on SHAVEs", f64::from(u8::from(software)), [0.0; 2]),
+    ]
+    .into_iter()
+    .filter(|(_, found, [low, high])| found < low || found > high)
+    .map(|(what, found, range)| Beyond { what, found, range })
+    .collect()
+}
+
+impl From<Prediction> for Cost {
+    fn from(prediction: Prediction) -> Self {
+        let stage =
+            |row: StageRow| StageCost { name: row.name, unit: row.unit.word().to_owned(), time: row.time };
+        Self {
+            latency: prediction.latency,
+            fps: prediction.fps,
+            streams: prediction.streams,
+            energy: prediction.energy,
+            peak_memory: prediction.cmx_bytes,
+            stages: prediction.stages.into_iter().map(stage).collect(),
+        }
+    }
+}
