@@ -19,7 +19,7 @@ mod table;
 mod vessels;
 
 use boresight::core::{SearchSpace, Seed};
-use boresight::data::{Dataset, Description, Normalisation, Scene};
+use boresight::data::{Dataset, Light, Normalisation};
 use boresight::deploy::Band;
 use boresight::ir::{InputForm, Network};
 use boresight::numerics::NumericProfile;
@@ -27,7 +27,7 @@ use boresight::search::write_atomically;
 use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace, supports_everything};
 use boresight::vpu::{Device, Vpu};
 use cells::{Part, Study};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use recipes::Recipe;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
@@ -54,6 +54,10 @@ struct Cli {
     /// Bands to use, separated by commas. Default: all that every scene has.
     #[arg(long, value_delimiter = ',', value_name = "BAND,...")]
     bands: Option<Vec<String>>,
+
+    /// Light on the scenes: as they are, behind a veil, or mostly dark with few bright places.
+    #[arg(long, value_enum, default_value_t, value_name = "NAME")]
+    light: Lighting,
 
     /// Code of the network, as vessel_search prints it.
     #[arg(long, default_value = "u1;w;b;ca16r-x;mb24e5r-x;mb32e5r-x;mb24e6r-x", value_name = "CODE")]
@@ -128,11 +132,26 @@ struct Cli {
     resume: bool,
 }
 
+/// Light on the scenes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Lighting {
+    /// As they are.
+    #[default]
+    Day,
+    /// Behind a veil that leaves a sixteenth of each count.
+    LowContrast,
+    /// Squared, so that most of them are dark.
+    HighRange,
+}
+
 /// What may not change when a study goes on.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Fixed {
     code: String,
     bands: Option<Vec<String>>,
+    #[serde(default)]
+    light: Lighting,
     tile: usize,
     epochs: usize,
     align_epochs: usize,
@@ -224,7 +243,12 @@ fn of_seed(
 }
 
 fn scenes(cli: &Cli, seed: u64) -> Result<Dataset, Box<dyn Error>> {
-    scenes::read(cli.data.as_deref(), cli.bands.clone(), Seed::new(seed))
+    let scenes = scenes::read(cli.data.as_deref(), cli.bands.clone(), Seed::new(seed))?;
+    Ok(match cli.light {
+        Lighting::Day => scenes,
+        Lighting::LowContrast => scenes.in_light(Light::LowContrast)?,
+        Lighting::HighRange => scenes.in_light(Light::HighRange)?,
+    })
 }
 
 fn bands(dataset: &Dataset) -> Vec<Band> {
@@ -252,6 +276,7 @@ fn open(cli: &Cli, dataset: &Dataset) -> Result<(), Box<dyn Error>> {
     let fixed = Fixed {
         code: cli.code.clone(),
         bands: cli.bands.clone(),
+        light: cli.light,
         tile: cli.tile,
         epochs: cli.epochs,
         align_epochs: cli.align_epochs,
@@ -305,23 +330,9 @@ impl Intake {
 
     /// The same scenes as this sensor counts them.
     fn scaled(&self, dataset: &Dataset) -> Result<Dataset, Box<dyn Error>> {
-        let Some(full_scale) = self.full_scale else { return Ok(dataset.clone()) };
-        let factor = full_scale / dataset.full_scale;
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a count between 0 and 65504"
-        )]
-        let count = |&count: &u16| (f64::from(count) * factor).round().clamp(0.0, 65_504.0) as u16;
-        let scene =
-            |scene: &Scene| Scene { counts: scene.counts.iter().map(count).collect(), ..scene.clone() };
-        let description = Description {
-            bands: dataset.bands.clone(),
-            class_names: dataset.class_names.clone(),
-            ignore: dataset.ignore,
-            full_scale,
-        };
-        let splits = [&dataset.train, &dataset.val, &dataset.test];
-        Ok(Dataset::new(description, splits.map(|scenes| scenes.iter().map(scene).collect()))?)
+        Ok(match self.full_scale {
+            Some(full_scale) => dataset.in_scale(full_scale)?,
+            None => dataset.clone(),
+        })
     }
 }

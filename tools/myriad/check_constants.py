@@ -46,7 +46,7 @@ def pieces(line):
     size = inputs * taps
     kernels = [line["weights"][at * size : (at + 1) * size] for at in range(outputs)]
     if inputs == 1 and outputs == groups > 1:
-        return [depthwise(kernels, tile, taps) for tile in (8, 16, 32, 64) if tile <= max(outputs, LANES)]
+        return [depthwise(kernels, tile, taps) for tile in range(1, outputs + 1)]
     per_group = outputs // groups
     whole = [interleaved(kernels[at : at + per_group], inputs, taps) for at in range(0, outputs, per_group)]
     alternatives = [whole, [packed(line["weights"])]]
