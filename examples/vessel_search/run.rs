@@ -3,7 +3,7 @@
 use crate::cli::{Cli, Configuration};
 use crate::outcome::Summary;
 use crate::screen::{Screen, Watcher};
-use crate::{outcome, setup};
+use crate::{mapping, outcome, profile, setup};
 use boresight::core::{Direction, Objective, Trial};
 use boresight::data::Dataset;
 use boresight::eval::{BandStatistics, EvaluationSettings, FinalTraining, Finalist, SegmentationEvaluator};
@@ -64,9 +64,12 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     }
     let space = setup::space(&configuration, &dataset, &vpu)?;
     let settings = setup::evaluation(&configuration, &dataset)?;
+    setup::final_alignment(&configuration, &settings.training)?;
+    let mapping = |network: &_| mapping::of(&vpu, network);
     let screen = Screen::new(configuration.generations);
     let progress = |trial, phase, event: &_| screen.train(trial, phase, event);
-    let evaluator = SegmentationEvaluator::new(&dataset, &settings, vpu, &measures, &progress)?;
+    let evaluator =
+        SegmentationEvaluator::new(&dataset, &settings, vpu.clone(), &measures, &progress)?.mapped(&mapping);
     let (_, planned) = setup::strategy(&configuration, &space, &ranking)?;
     let folder = match (&cli.resume, &cli.out) {
         (Some(folder), _) => RunFolder::open(folder).map_err(about("--resume"))?,
@@ -207,10 +210,14 @@ impl Session<'_> {
                 .say(&format!("The journal's last line ({line}) was torn off; its trial is run again."));
         }
         let batch = NonZeroUsize::new(self.configuration.population).unwrap_or(NonZeroUsize::MIN);
-        let configuration = serde_json::json!({
+        let mut configuration = serde_json::json!({
             "settings": self.configuration_without_paths(),
             "data": self.dataset.fingerprint,
         });
+        // A file may change between a run and its resumption.
+        if profile::is_file(&self.configuration.profile) {
+            configuration["profile"] = serde_json::to_value(&self.settings.profile)?;
+        }
         let seed = setup::seed(self.configuration);
         let search = Search {
             space: self.space,
@@ -268,8 +275,13 @@ impl Session<'_> {
         self.screen.say(&format!("Winner: trial {}; {more}scoring on the test split", trial.id.0));
         let further = (epochs > 0).then(|| TrainSettings { epochs, ..self.settings.training.clone() });
         let network = self.space.decode(&trial.proposal.genotype)?;
-        let training =
-            FinalTraining { run: setup::seed(self.configuration), further: further.as_ref(), threads };
+        let alignment = setup::final_alignment(self.configuration, &self.settings.training)?;
+        let training = FinalTraining {
+            run: setup::seed(self.configuration),
+            further: further.as_ref(),
+            alignment: alignment.as_ref(),
+            threads,
+        };
         let weights = self.folder.file("weights");
         let finalist = self.evaluator.finish(&network, trial.id, &weights, training)?;
         self.screen.say_pace(self.configuration.batch, &format!("on {threads} threads"));
