@@ -4,11 +4,13 @@
 //! from its published sources, and written anew. What they decide is compared with the real compiler by
 //! `tests/compiler.rs`.
 
+mod flow;
 mod graph;
 mod layers;
 mod layout;
 mod memory;
 mod placement;
+mod pool;
 mod read;
 mod stubs;
 mod tiles;
@@ -16,13 +18,13 @@ mod tiles;
 use crate::Device;
 use crate::nce::Mode;
 use boresight_ir::Network;
-use graph::Scratch;
+use flow::Flow;
 use layers::Layers;
 use layout::Layout;
-use memory::{Memory, Room};
+use memory::{Memory, Needs, Room};
 use placement::Placement;
 use read::Reader;
-use stubs::Shaping;
+use stubs::{Shaping, Stubs};
 use tiles::Tiling;
 
 pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
@@ -37,6 +39,8 @@ pub(crate) struct Compiled {
     /// Stages in the order of execution, those of no work among them.
     pub(crate) order: Vec<StageId>,
     pub(crate) memory: Memory,
+    /// Vector cores of each stage, by its number.
+    pub(crate) cores: Vec<u32>,
 }
 
 impl Compiled {
@@ -58,42 +62,27 @@ pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, us
     let mut reader = Reader::new(network, device);
     reader.read(&layers);
     let Reader { mut graph, mut stubs, .. } = reader;
-    let (mut order, mut scratch) = (Vec::new(), Scratch::default());
-    shape(&mut graph, &mut stubs, device, &mut order, &mut scratch);
-    give_to_units(&mut graph, &mut stubs, device, &mut order, &mut scratch);
-    graph.renew(&mut order, &mut scratch);
-    Layout { graph: &mut graph }.settle(&order);
-    graph.renew(&mut order, &mut scratch);
-    for &stage in &order {
-        if !graph.at(stage).removed {
-            Tiling { graph: &mut graph, stubs: &mut stubs, device }.merge_pair(stage);
-        }
-    }
-    graph.renew(&mut order, &mut scratch);
-    Layout { graph: &mut graph }.share(&order);
-    graph.renew(&mut order, &mut scratch);
-    let mut memory = Memory::default();
+    let mut flow = Flow::default();
+    shape(&mut graph, &mut stubs, device, &mut flow);
+    give_to_units(&mut graph, &mut stubs, device, &mut flow);
+    lay_out(&mut graph, &mut stubs, device, &mut flow);
     let mut placement = Placement {
         graph: &mut graph,
-        memory: &mut memory,
-        order: &mut order,
-        tried: &mut Vec::new(),
-        scratch: &mut scratch,
+        flow: &mut flow,
+        needs: Needs::default(),
+        memory: Memory::default(),
         room: Room::of(device),
     };
-    if let Err(failure) = placement.run() {
-        return Err(graph.at(failure.stage).node as usize);
+    match placement.run() {
+        Ok(cores) => {
+            let memory = placement.memory;
+            Ok(Compiled { graph, order: flow.order, memory, cores })
+        }
+        Err(stage) => Err(graph.at(stage).node as usize),
     }
-    Ok(Compiled { graph, order, memory })
 }
 
-fn shape(
-    graph: &mut Graph,
-    stubs: &mut stubs::Stubs,
-    device: &Device,
-    order: &mut Vec<StageId>,
-    scratch: &mut Scratch,
-) {
+fn shape(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
     let mut shaping = Shaping { graph, stubs, device };
     for pass in [
         Shaping::split_groups,
@@ -103,8 +92,8 @@ fn shape(
         Shaping::split_before_pooling,
         Shaping::pad,
     ] {
-        shaping.graph.renew(order, scratch);
-        for &stage in &*order {
+        flow.renew(shaping.graph);
+        for &stage in &flow.order {
             if !shaping.graph.at(stage).removed {
                 pass(&mut shaping, stage);
             }
@@ -112,20 +101,28 @@ fn shape(
     }
 }
 
-fn give_to_units(
-    graph: &mut Graph,
-    stubs: &mut stubs::Stubs,
-    device: &Device,
-    order: &mut Vec<StageId>,
-    scratch: &mut Scratch,
-) {
+fn give_to_units(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
     let mut tiling = Tiling { graph, stubs, device };
     for pass in [Tiling::convolution, Tiling::pooling, Tiling::soften, Tiling::merge_bias] {
-        tiling.graph.renew(order, scratch);
-        for &stage in &*order {
+        flow.renew(tiling.graph);
+        for &stage in &flow.order {
             if !tiling.graph.at(stage).removed {
                 pass(&mut tiling, stage);
             }
         }
     }
+}
+
+fn lay_out(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
+    flow.renew(graph);
+    Layout { graph }.settle(&flow.order);
+    flow.renew(graph);
+    for &stage in &flow.order {
+        if !graph.at(stage).removed {
+            Tiling { graph, stubs, device }.merge_pair(stage);
+        }
+    }
+    flow.renew(graph);
+    Layout { graph }.share(&flow.order);
+    flow.renew(graph);
 }
