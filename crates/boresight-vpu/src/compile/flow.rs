@@ -1,23 +1,33 @@
 //! The order of execution.
 
-use super::graph::{Graph, Ids, StageId, index};
+use super::graph::{Graph, StageId, index};
+use std::ops::Range;
 
 /// Which stages read what each stage makes, and the order of execution that follows from it.
 ///
-/// Hundreds of orders are made for one network, so readers are looked up once, and again only where they change.
+/// Dozens of orders are made for one network, so readers are looked up once, and again only where they change.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Flow {
     /// All stages in the order of execution: depth first, each before its readers.
     pub(crate) order: Vec<StageId>,
     /// The order before the last one.
     before: Vec<StageId>,
-    /// For each stage those that read what it makes: first those whose result is not wanted on chip, then by number.
-    readers: Vec<Ids>,
-    /// Stages that read nothing that another one makes.
-    starts: Vec<bool>,
-    seen: Vec<bool>,
-    /// Stages on the way to the one being looked at, each with how many of its readers are still to be looked at.
-    path: Vec<(StageId, usize)>,
+    /// Stages that read what another one makes, those of one stage after each other: first those whose result is not
+    /// wanted on chip, then by number.
+    readers: Vec<StageId>,
+    nodes: Vec<Node>,
+    /// Stages on the way to the one being looked at, each with those of its readers that are still to be looked at.
+    path: Vec<(StageId, Range<u32>)>,
+}
+
+/// A stage as the order sees it.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    /// Its readers, by their places in [`Flow::readers`].
+    readers: Range<u32>,
+    /// Whether it reads nothing that another stage makes.
+    starts: bool,
+    seen: bool,
 }
 
 impl Flow {
@@ -31,34 +41,32 @@ impl Flow {
 
     /// Looks at every stage.
     pub(crate) fn look(&mut self, graph: &Graph) {
-        let count = graph.stages.len();
-        self.readers.resize_with(count, Ids::new);
-        self.starts.resize(count, false);
-        for stage in 0..index(count) {
+        self.readers.clear();
+        self.nodes.clear();
+        for stage in 0..index(graph.stages.len()) {
             self.look_at(graph, stage);
         }
     }
 
-    /// Looks again at one stage whose readers or inputs changed, or that is new and the last of all.
+    /// Looks again at one stage whose readers or inputs changed, or at one that is new and the last of all.
     pub(crate) fn look_at(&mut self, graph: &Graph, id: StageId) {
-        let at = id as usize;
-        if at == self.readers.len() {
-            self.readers.push(Ids::new());
-            self.starts.push(false);
-        }
         let stage = graph.at(id);
-        let waits = || stage.inputs.iter().any(|&input| graph.of(input).producer.is_some());
-        self.starts[at] = !stage.removed && !waits();
-        let readers = &mut self.readers[at];
-        readers.clear();
-        if stage.removed {
-            return;
+        let start = self.readers.len();
+        let mut node = Node::default();
+        if !stage.removed {
+            for &output in &stage.outputs {
+                self.readers.extend_from_slice(&graph.of(output).consumers);
+            }
+            if self.readers.len() > start + 1 {
+                let key = |&reader: &StageId| (graph.at(reader).expects_chip, reader);
+                self.readers[start..].sort_unstable_by_key(key);
+            }
+            node.readers = index(start)..index(self.readers.len());
+            node.starts = stage.inputs.iter().all(|&input| graph.of(input).producer.is_none());
         }
-        for &output in &stage.outputs {
-            readers.extend_from_slice(&graph.of(output).consumers);
-        }
-        if readers.len() > 1 {
-            readers.sort_unstable_by_key(|&reader| (graph.at(reader).expects_chip, reader));
+        match self.nodes.get_mut(id as usize) {
+            Some(known) => *known = node,
+            None => self.nodes.push(node),
         }
     }
 
@@ -66,10 +74,11 @@ impl Flow {
     pub(crate) fn reorder(&mut self) {
         std::mem::swap(&mut self.order, &mut self.before);
         self.order.clear();
-        self.seen.clear();
-        self.seen.resize(self.starts.len(), false);
-        for first in 0..index(self.starts.len()) {
-            if self.starts[first as usize] && !self.seen[first as usize] {
+        for node in &mut self.nodes {
+            node.seen = false;
+        }
+        for first in 0..index(self.nodes.len()) {
+            if self.nodes[first as usize].starts {
                 self.visit(first);
             }
         }
@@ -82,23 +91,24 @@ impl Flow {
     }
 
     fn visit(&mut self, first: StageId) {
-        self.enter(first);
-        while let Some((stage, left)) = self.path.last_mut() {
-            if *left == 0 {
-                self.order.push(*stage);
-                self.path.pop();
-                continue;
-            }
-            *left -= 1;
-            let next = self.readers[*stage as usize][*left];
-            if !self.seen[next as usize] {
-                self.enter(next);
-            }
+        let Self { order, readers, nodes, path, .. } = self;
+        let mut enter = |stage: StageId| {
+            let node = &mut nodes[stage as usize];
+            (!std::mem::replace(&mut node.seen, true)).then(|| (stage, node.readers.clone()))
+        };
+        let mut current = enter(first);
+        while let Some((stage, mut left)) = current {
+            current = if let Some(next) = left.next_back() {
+                if let Some(next) = enter(readers[next as usize]) {
+                    path.push((stage, left));
+                    Some(next)
+                } else {
+                    Some((stage, left))
+                }
+            } else {
+                order.push(stage);
+                path.pop()
+            };
         }
-    }
-
-    fn enter(&mut self, stage: StageId) {
-        self.seen[stage as usize] = true;
-        self.path.push((stage, self.readers[stage as usize].len()));
     }
 }
