@@ -1,6 +1,6 @@
 //! The cost model: what compiles, what it costs, for one network or many.
 
-use crate::compile::compile;
+use crate::compile::{compile, runs};
 use crate::support::{check, unsupported};
 use crate::{Device, Error, Limit, Prediction, StageRow};
 use boresight_core::{Cost, CostModel};
@@ -49,12 +49,11 @@ impl Vpu {
     /// on-chip memory; the error names the node.
     pub fn supports(&self, network: &Network) -> Result<(), Error> {
         check(network, &self.device)?;
-        self.compiled(network).map(drop)
+        runs(network, &self.device).map_err(|node| self.out_of_memory(network, node))
     }
 
-    fn compiled(&self, network: &Network) -> Result<crate::compile::Compiled, Error> {
-        compile(network, &self.device)
-            .map_err(|node| unsupported(&self.device, &network.nodes()[node], Limit::Memory))
+    fn out_of_memory(&self, network: &Network, node: usize) -> Error {
+        unsupported(&self.device, &network.nodes()[node], Limit::Memory)
     }
 
     /// Everything that the model says about a network.
@@ -63,7 +62,8 @@ impl Vpu {
     /// As [`Vpu::supports`].
     pub fn predict(&self, network: &Network) -> Result<Prediction, Error> {
         check(network, &self.device)?;
-        let compiled = self.compiled(network)?;
+        let compiled =
+            compile(network, &self.device).map_err(|node| self.out_of_memory(network, node))?;
         Ok(Prediction::new(network, &self.device, &compiled))
     }
 

@@ -21,7 +21,7 @@ use boresight_ir::Network;
 use flow::Flow;
 use layers::Layers;
 use layout::Layout;
-use memory::{Memory, Needs, Room};
+use memory::Memory;
 use placement::Placement;
 use read::Reader;
 use stubs::{Shaping, Stubs};
@@ -58,6 +58,26 @@ impl Compiled {
 
 /// Compiles `network`; an error names the stage's node where the compiler would give up.
 pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, usize> {
+    let (mut graph, mut flow) = lower(network, device);
+    let mut placement = Placement::new(&mut graph, &mut flow, device);
+    match placement.run() {
+        Ok(cores) => {
+            let memory = placement.memory;
+            Ok(Compiled { graph, order: flow.order, memory, cores })
+        }
+        Err(stage) => Err(graph.at(stage).node as usize),
+    }
+}
+
+/// Whether the compiler takes `network`, without all that it would make of it; the error is that of [`compile`].
+pub(crate) fn runs(network: &Network, device: &Device) -> Result<(), usize> {
+    let (mut graph, mut flow) = lower(network, device);
+    let done = Placement::new(&mut graph, &mut flow, device).finds_room();
+    done.map_err(|stage| graph.at(stage).node as usize)
+}
+
+/// Everything but where maps lie.
+fn lower(network: &Network, device: &Device) -> (Graph, Flow) {
     let layers = Layers::new(network);
     let mut reader = Reader::new(network, device);
     reader.read(&layers);
@@ -66,20 +86,7 @@ pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, us
     shape(&mut graph, &mut stubs, device, &mut flow);
     give_to_units(&mut graph, &mut stubs, device, &mut flow);
     lay_out(&mut graph, &mut stubs, device, &mut flow);
-    let mut placement = Placement {
-        graph: &mut graph,
-        flow: &mut flow,
-        needs: Needs::default(),
-        memory: Memory::default(),
-        room: Room::of(device),
-    };
-    match placement.run() {
-        Ok(cores) => {
-            let memory = placement.memory;
-            Ok(Compiled { graph, order: flow.order, memory, cores })
-        }
-        Err(stage) => Err(graph.at(stage).node as usize),
-    }
+    (graph, flow)
 }
 
 fn shape(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {

@@ -3,6 +3,7 @@
 use super::flow::Flow;
 use super::graph::{Cores, Graph, Ids, Kind, StageId, Usage, ValueId, index};
 use super::memory::{Extent, Memory, Needs, Room};
+use crate::Device;
 
 /// The passes that place maps.
 pub(crate) struct Placement<'a> {
@@ -13,12 +14,40 @@ pub(crate) struct Placement<'a> {
     pub(crate) room: Room,
 }
 
+impl<'a> Placement<'a> {
+    pub(crate) fn new(graph: &'a mut Graph, flow: &'a mut Flow, device: &Device) -> Self {
+        let (needs, memory) = (Needs::default(), Memory::default());
+        Self { graph, flow, needs, memory, room: Room::of(device) }
+    }
+}
+
 impl Placement<'_> {
     /// All passes: the vector cores that each stage gets.
     ///
     /// # Errors
     /// The stage at which the compiler gives up.
     pub(crate) fn run(&mut self) -> Result<Vec<u32>, StageId> {
+        self.place_maps()?;
+        self.inject();
+        self.give_cores()
+    }
+
+    /// Whether all passes would succeed.
+    ///
+    /// # Errors
+    /// As [`Placement::run`].
+    pub(crate) fn finds_room(&mut self) -> Result<(), StageId> {
+        self.place_maps()?;
+        self.flow.reorder();
+        // Where there is room now, what is tried later is kept only if there still is, and external memory has no end.
+        if self.check(Extent::OnChip).is_err() {
+            self.inject();
+            self.give_cores()?;
+        }
+        Ok(())
+    }
+
+    fn place_maps(&mut self) -> Result<(), StageId> {
         self.copy_results();
         self.want_results_on_chip();
         self.expect();
@@ -27,8 +56,7 @@ impl Placement<'_> {
         self.spill()?;
         self.pack();
         self.leave_out_copies();
-        self.inject();
-        self.give_cores()
+        Ok(())
     }
 
     /// Looks again at stages whose inputs or outputs changed.
@@ -274,33 +302,17 @@ impl Placement<'_> {
                 others.push(stage);
             }
         }
-        let mut place = vec![0_u32; self.graph.stages.len()];
-        self.places(&mut place);
+        let mut places = Places::default();
+        places.look(self.graph, &self.flow.order);
         for host in engine {
             // Trying one in vain changes nothing for the others.
             let found = (0..others.len())
-                .find(|&at| self.independent(host, others[at], &place) && self.try_inject(host, others[at]));
+                .find(|&at| places.independent(host, others[at]) && self.try_inject(host, others[at]));
             if let Some(at) = found {
                 others.remove(at);
-                self.places(&mut place);
+                places.look(self.graph, &self.flow.order);
             }
         }
-    }
-
-    /// The place in the order of every stage.
-    fn places(&self, place: &mut [u32]) {
-        for (at, &stage) in self.flow.order.iter().enumerate() {
-            place[stage as usize] = index(at);
-        }
-    }
-
-    /// Whether neither of two stages needs what the other or a later one makes.
-    fn independent(&self, host: StageId, other: StageId, place: &[u32]) -> bool {
-        let (host_at, other_at) = (place[host as usize], place[other as usize]);
-        let (later, limit) = if other_at > host_at { (other, host_at) } else { (host, other_at) };
-        let mut producers =
-            self.graph.at(later).inputs.iter().filter_map(|&input| self.graph.of(input).producer);
-        producers.all(|producer| place[producer as usize] < limit)
     }
 
     fn try_inject(&mut self, host: StageId, other: StageId) -> bool {
@@ -368,5 +380,30 @@ impl Placement<'_> {
         let is_nce = |stage: StageId| self.graph.at(stage).kind.is_nce();
         let mut readers = stage.outputs.iter().flat_map(|&output| &self.graph.of(output).consumers);
         is_nce(id) || self.producers(&stage.inputs).any(is_nce) || readers.any(|&reader| is_nce(reader))
+    }
+}
+
+/// Where stages are in the order of execution.
+#[derive(Debug, Default)]
+struct Places {
+    /// For each stage, its place and the first place at which all that it reads is there.
+    of: Vec<(u32, u32)>,
+}
+
+impl Places {
+    fn look(&mut self, graph: &Graph, order: &[StageId]) {
+        self.of.resize(graph.stages.len(), (0, 0));
+        for (at, &stage) in order.iter().enumerate() {
+            let producers = graph.at(stage).inputs.iter().filter_map(|&input| graph.of(input).producer);
+            let ready = producers.map(|producer| self.of[producer as usize].0 + 1).max();
+            self.of[stage as usize] = (index(at), ready.unwrap_or(0));
+        }
+    }
+
+    /// Whether neither of two stages needs what the other or a later one makes.
+    fn independent(&self, first: StageId, second: StageId) -> bool {
+        let [first, second] = [first, second].map(|stage| self.of[stage as usize]);
+        let (earlier, later) = if first.0 < second.0 { (first, second) } else { (second, first) };
+        later.1 <= earlier.0
     }
 }
