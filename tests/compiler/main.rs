@@ -9,3 +9,4 @@ mod convolutions;
 mod judge;
 mod networks;
 mod operators;
+mod refusals;

@@ -87,11 +87,9 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Limit {
     /// A feature map is too large.
-    #[error("{what} is {found}, the limit is {limit}")]
+    #[error("a map of {found} bytes, the limit is {limit}")]
     Size {
-        /// Which size.
-        what: &'static str,
-        /// Its value.
+        /// Its bytes.
         found: usize,
         /// The limit.
         limit: usize,

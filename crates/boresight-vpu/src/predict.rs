@@ -245,6 +245,8 @@ impl From<Prediction> for Cost {
             streams: prediction.streams,
             energy: prediction.energy,
             peak_memory: prediction.cmx_bytes,
+            memory_traffic: Some(prediction.ddr_traffic),
+            utilisation: Some(prediction.utilisation),
             stages: prediction.stages.into_iter().map(stage).collect(),
         }
     }

@@ -3,22 +3,13 @@
 use crate::{Device, Error, Limit};
 use boresight_ir::{Filling, Network, Node, Op};
 
-/// Whether `device` takes every node of `network` by itself; whether all fit together, compiling tells.
+/// Whether `device` takes every operator of `network`; whether its maps are too large, compiling tells.
 pub(crate) fn check(network: &Network, device: &Device) -> Result<(), Error> {
     let limits = device.description();
     for node in network.nodes() {
         let refuse = |reason| Err(unsupported(device, node, reason));
         if limits.refused.iter().any(|refused| refused == node.op.name()) {
             return refuse(Limit::Operator);
-        }
-        for (what, found, limit) in [
-            ("height", node.shape.height, limits.max_dimension),
-            ("width", node.shape.width, limits.max_dimension),
-            ("number of channels", node.shape.channels, limits.max_channels),
-        ] {
-            if found > limit {
-                return refuse(Limit::Size { what, found, limit });
-            }
         }
         if let Op::Pad { filling: Filling::Lowest, .. } = node.op
             && !pooled(network, node)

@@ -77,9 +77,11 @@ impl Needs {
     pub(crate) fn look(&mut self, graph: &Graph) {
         self.steps.clear();
         self.buffers.clear();
-        self.buffers.extend(
-            graph.values.iter().map(|map| Buffer { bytes: map.bytes(), reads: 0, on_chip: map.on_chip }),
-        );
+        self.buffers.extend(graph.values.iter().map(|map| Buffer {
+            bytes: map.bytes(),
+            reads: 0,
+            on_chip: map.on_chip,
+        }));
         for stage in 0..index(graph.stages.len()) {
             self.look_at(graph, stage);
         }
@@ -237,7 +239,8 @@ impl Memory {
         let Some((span, left)) = &mut self.held[value as usize] else { return };
         *left -= 1;
         if *left == 0 {
-            let pool = if needs.buffers[value as usize].on_chip { &mut self.on_chip } else { &mut self.external };
+            let pool =
+                if needs.buffers[value as usize].on_chip { &mut self.on_chip } else { &mut self.external };
             pool.free(*span);
             self.held[value as usize] = None;
         }

@@ -15,8 +15,8 @@ mod read;
 mod stubs;
 mod tiles;
 
-use crate::Device;
 use crate::nce::Mode;
+use crate::{Device, Limit};
 use boresight_ir::Network;
 use flow::Flow;
 use layers::Layers;
@@ -56,28 +56,42 @@ impl Compiled {
     }
 }
 
-/// Compiles `network`; an error names the stage's node where the compiler would give up.
-pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, usize> {
-    let (mut graph, mut flow) = lower(network, device);
+/// Why the compiler gives up.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The node, by its place in the network.
+    pub(crate) node: usize,
+    pub(crate) limit: Limit,
+}
+
+impl Refusal {
+    fn memory(graph: &Graph, stage: StageId) -> Self {
+        Self { node: graph.at(stage).node as usize, limit: Limit::Memory }
+    }
+}
+
+/// Compiles `network`.
+pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, Refusal> {
+    let (mut graph, mut flow) = lower(network, device)?;
     let mut placement = Placement::new(&mut graph, &mut flow, device);
     match placement.run() {
         Ok(cores) => {
             let memory = placement.memory;
             Ok(Compiled { graph, order: flow.order, memory, cores })
         }
-        Err(stage) => Err(graph.at(stage).node as usize),
+        Err(stage) => Err(Refusal::memory(&graph, stage)),
     }
 }
 
 /// Whether the compiler takes `network`, without all that it would make of it; the error is that of [`compile`].
-pub(crate) fn runs(network: &Network, device: &Device) -> Result<(), usize> {
-    let (mut graph, mut flow) = lower(network, device);
+pub(crate) fn runs(network: &Network, device: &Device) -> Result<(), Refusal> {
+    let (mut graph, mut flow) = lower(network, device)?;
     let done = Placement::new(&mut graph, &mut flow, device).finds_room();
-    done.map_err(|stage| graph.at(stage).node as usize)
+    done.map_err(|stage| Refusal::memory(&graph, stage))
 }
 
 /// Everything but where maps lie.
-fn lower(network: &Network, device: &Device) -> (Graph, Flow) {
+fn lower(network: &Network, device: &Device) -> Result<(Graph, Flow), Refusal> {
     let layers = Layers::new(network);
     let mut reader = Reader::new(network, device);
     reader.read(&layers);
@@ -86,7 +100,19 @@ fn lower(network: &Network, device: &Device) -> (Graph, Flow) {
     shape(&mut graph, &mut stubs, device, &mut flow);
     give_to_units(&mut graph, &mut stubs, device, &mut flow);
     lay_out(&mut graph, &mut stubs, device, &mut flow);
-    (graph, flow)
+    match too_large(&graph, device.description().max_map_bytes) {
+        Some(refusal) => Err(refusal),
+        None => Ok((graph, flow)),
+    }
+}
+
+/// The compiler counts the bytes of a buffer in 32 bits with a sign.
+fn too_large(graph: &Graph, limit: usize) -> Option<Refusal> {
+    let mut maps = graph.values.iter().filter(|map| map.part.is_none());
+    let map =
+        maps.find(|map| map.bytes() > limit && (map.producer.is_some() || !map.consumers.is_empty()))?;
+    let node = map.producer.map_or(0, |stage| graph.at(stage).node as usize);
+    Some(Refusal { node, limit: Limit::Size { found: map.bytes(), limit } })
 }
 
 fn shape(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {

@@ -73,10 +73,8 @@ impl Pool {
 
     /// Makes a hole of a buffer and of the holes beside it.
     pub(crate) fn free(&mut self, mut span: Span) {
-        while let Some(at) = self
-            .holes
-            .iter()
-            .position(|hole| span.end() == hole.offset || hole.end() == span.offset)
+        while let Some(at) =
+            self.holes.iter().position(|hole| span.end() == hole.offset || hole.end() == span.offset)
         {
             let hole = self.holes.remove(at);
             span = Span { offset: span.offset.min(hole.offset), size: span.size + hole.size };
