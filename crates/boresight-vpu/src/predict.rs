@@ -20,7 +20,7 @@ pub struct Prediction {
     pub ddr_bytes: u64,
     /// Bytes that one inference moves to and from external memory.
     pub ddr_traffic: u64,
-    /// Bytes of coefficients as the compiled file holds them.
+    /// Bytes of the compiled file, about.
     pub blob_bytes: u64,
     /// From input at the host to output at the host, for one image.
     pub latency: Seconds,

@@ -43,16 +43,24 @@ pub(crate) struct Compiled {
     pub(crate) cores: Vec<u32>,
 }
 
+/// Bytes of a compiled file without stages, and of a stage without coefficients.
+const FILE_BYTES: [u64; 2] = [80, 16];
+
 impl Compiled {
-    /// Bytes of coefficients, those of the engine with one addend and one factor for each channel.
+    /// Bytes of the compiled file, about: coefficients, with one addend and one factor for each channel of the engine's, and
+    /// what describes the stages.
     pub(crate) fn blob_bytes(&self) -> u64 {
         let block = |bytes: u64| bytes.next_multiple_of(64);
-        let stages = self.order.iter().map(|&id| self.graph.at(id));
-        let held = stages.filter(|stage| stage.coefficients > 0).map(|stage| {
+        let stages = self.order.iter().map(|&id| self.graph.at(id)).filter(|stage| !stage.kind.is_special());
+        let held = stages.map(|stage| {
+            let described = FILE_BYTES[1] * (1 + u64::from(stage.injected.is_some()));
+            if stage.coefficients == 0 {
+                return described;
+            }
             let channels = self.graph.of(stage.outputs[0]).shape.channels as u64;
-            block(2 * u64::from(stage.coefficients)) + 2 * block(2 * channels)
+            described + block(2 * u64::from(stage.coefficients)) + 2 * block(2 * channels)
         });
-        held.sum()
+        FILE_BYTES[0] + held.sum::<u64>()
     }
 }
 
