@@ -86,7 +86,7 @@ pub(crate) struct Verdict {
     pub(crate) same_cmx: usize,
     pub(crate) same_ddr: usize,
     pub(crate) same_shaves: usize,
-    /// The largest error of the blob's bytes, in hundredths of a percent.
+    /// The largest relative error of the blob's bytes, in hundredths of a percent.
     pub(crate) blob_error: u64,
     /// Networks that both or neither refuse.
     pub(crate) same_refusals: usize,

@@ -98,7 +98,7 @@ pub enum Limit {
     #[error("its compiler refuses this operator")]
     Operator,
     /// Padding with the lowest number that no max pooling takes in.
-    #[error("its compiler pads with infinity only inside a max pooling")]
+    #[error("its compiler pads with infinity only inside a max pooling with a larger window")]
     Padding,
     /// The compiler finds no place in the on-chip memory for what a stage needs.
     #[error("its compiler finds no room in the on-chip memory for it")]
