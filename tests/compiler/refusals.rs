@@ -16,7 +16,7 @@ fn chain([channels, height, width]: [usize; 3], ops: &[Op]) -> Network {
     builder.finish(last).unwrap()
 }
 
-fn named(ops: Vec<([usize; 3], Vec<Op>)>) -> Vec<(String, Network)> {
+fn named(ops: &[([usize; 3], Vec<Op>)]) -> Vec<(String, Network)> {
     ops.iter().map(|(shape, ops)| (format!("{shape:?} {ops:?}"), chain(*shape, ops))).collect()
 }
 
@@ -45,7 +45,7 @@ fn swollen(channels: usize) -> ([usize; 3], Vec<Op>) {
 
 #[test]
 fn both_refuse_the_same_networks() {
-    let refused = named(vec![
+    let refused = named(&[
         ([128, 2048, 2048], vec![Op::Relu]),
         ([8, 2048, 2048], vec![Op::Conv2d(conv(128, 1, 1, 0))]),
         ([1, 32768, 16384], vec![Op::Relu]),
@@ -95,7 +95,7 @@ fn both_take_what_is_just_within_the_limits_and_other_extremes() {
     for groups in [2, 4, 8] {
         taken.push(([8, 16, 16], vec![Op::Conv2d(Conv2d { groups, ..conv(16, 3, 1, 1) })]));
     }
-    let taken = named(taken);
+    let taken = named(&taken);
     let Some(verdict) = judge(&taken, 2, Opset::V11) else { return };
     assert_eq!((verdict.refused, verdict.same_refusals), (0, taken.len()), "{verdict:#?}");
 }
