@@ -1,4 +1,8 @@
 //! Cost estimates of random networks of the search space, on one thread; the compiler itself makes about 10 a second.
+//!
+//! One iteration estimates 200 different networks, each from its graph and without a cache: those that `vessel_search`
+//! draws by default (4 bands, 3 to 5 stages, at most 100,000 parameters, 128 pixels; 83 nodes on average), and the same
+//! at 256 pixels.
 
 use boresight::core::{CostModel, SearchSpace, Seed};
 use boresight::space::{SpaceSettings, UnetSpace, supports_everything};

@@ -27,6 +27,7 @@ struct Memory {
     cmx: u64,
     #[serde(rename = "BSS")]
     ddr: u64,
+    blob: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -85,6 +86,8 @@ pub(crate) struct Verdict {
     pub(crate) same_cmx: usize,
     pub(crate) same_ddr: usize,
     pub(crate) same_shaves: usize,
+    /// The largest relative error of the blob's bytes, in hundredths of a percent.
+    pub(crate) blob_error: u64,
     /// Networks that both or neither refuse.
     pub(crate) same_refusals: usize,
     pub(crate) refused: usize,
@@ -135,6 +138,8 @@ impl Verdict {
         self.near_cmx += usize::from(within(prediction.cmx_bytes, memory.cmx, 5));
         self.same_cmx += usize::from(prediction.cmx_bytes == memory.cmx);
         self.same_ddr += usize::from(prediction.ddr_bytes == memory.ddr);
+        let error = 10_000 * prediction.blob_bytes.abs_diff(memory.blob) / memory.blob;
+        self.blob_error = self.blob_error.max(error);
         let shaves = |list: &mut Vec<u32>| {
             list.sort_unstable();
             list.clone()

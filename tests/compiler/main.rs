@@ -9,3 +9,5 @@ mod convolutions;
 mod judge;
 mod networks;
 mod operators;
+mod recorded;
+mod refusals;

@@ -22,6 +22,7 @@ fn assert_equal(verdict: &Verdict) {
     assert_eq!(verdict.differences, Vec::<String>::new());
     let same = [verdict.same_units, verdict.same_cycles, verdict.near_cycles, verdict.same_cmx];
     assert_eq!((same, verdict.nce_missing, verdict.same_refusals), ([all; 4], 0, all));
+    assert!(verdict.blob_error <= 1000, "{verdict:#?}");
     // The maps in external memory, and the cores of a stage, differ in one of several hundred.
     assert!(100 * verdict.same_ddr >= 98 * all && 100 * verdict.same_shaves >= 98 * all, "{verdict:#?}");
 }

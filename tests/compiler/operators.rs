@@ -60,6 +60,9 @@ fn convolutions(cases: &mut Vec<(String, Network)>) {
             Conv2d { kernel: [kernel; 2], padding: [kernel / 2 - usize::from(kernel > 2); 2], ..conv(32, 1) };
         cases.push((format!("conv{kernel}x{kernel}"), chain(&[Op::Conv2d(op)])));
     }
+    for kernel in [1, 5, 7] {
+        cases.push((format!("conv{kernel}x{kernel}s2"), chain(&[Op::Conv2d(conv(32, kernel).strided(2))])));
+    }
     for stride in [2, 3, 4, 8, 16] {
         cases.push((format!("conv3x3s{stride}"), chain(&[Op::Conv2d(conv(32, 3).strided(stride))])));
     }
@@ -138,6 +141,8 @@ fn poolings(cases: &mut Vec<(String, Network)>) {
             cases.push((format!("max{kernel}s{stride} padded"), chain(&[padding, Op::MaxPool(window)])));
         }
     }
+    cases.push(("GlobalMaxPool".into(), chain(&[Op::MaxPool(pool(64, 1))])));
+    cases.push(("FC".into(), chain(&[Op::GlobalAvgPool, Op::Conv2d(conv(10, 1))])));
     for side in [7, 14, 15, 16, 32, 63, 65] {
         let image = Shape::new(32, side, side);
         cases.push((format!("global {side}"), chain_on(image, &[Op::GlobalAvgPool])));
@@ -184,6 +189,8 @@ fn shapes(cases: &mut Vec<(String, Network)>) {
     ));
     cases.push(("softmax".into(), chain(&[Op::Softmax])));
     cases.push(("conv+softmax".into(), chain(&[Op::Conv2d(conv(32, 3)), Op::Softmax])));
+    let depthwise = Op::Conv2d(Conv2d { kernel: [4; 2], padding: [2; 2], ..conv(32, 1).depthwise() });
+    cases.push(("deconv_dw4x4s2".into(), chain(&[Op::ZeroStuff { stride: [2; 2] }, depthwise])));
     for (kernel, before, after) in [(2, 1, 1), (4, 2, 2), (3, 1, 1), (3, 1, 2)] {
         let stuff = Op::ZeroStuff { stride: [2; 2] };
         let op = Op::Conv2d(Conv2d { kernel: [kernel; 2], padding: [0; 2], ..conv(32, 1) });

@@ -183,6 +183,13 @@ pub struct Cost {
     pub energy: Option<Joules>,
     /// The largest on-chip memory that any stage needs, in bytes.
     pub peak_memory: u64,
+    /// Bytes that one image moves to and from external memory, where the model knows.
+    #[serde(default)]
+    pub memory_traffic: Option<u64>,
+    /// Multiply-accumulates of the network over those that the device could do in the same time, in `[0, 1]`, where the
+    /// model knows.
+    #[serde(default)]
+    pub utilisation: Option<f64>,
     /// Every stage in the order of execution.
     pub stages: Vec<StageCost>,
 }

@@ -41,6 +41,14 @@ pub enum Error {
         /// Every known name.
         known: String,
     },
+    /// An objective that the cost model says nothing about.
+    #[error("'{name}' cannot be an objective: the cost model of {device} does not know it")]
+    NotPredicted {
+        /// The objective.
+        name: &'static str,
+        /// The device.
+        device: String,
+    },
     /// The network reads another number of bands, or another tile, than the data have.
     #[error("the network reads {network}, the data give {data}")]
     Shape {

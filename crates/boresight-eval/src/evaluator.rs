@@ -285,9 +285,26 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         }
         Ok(())
     }
+}
 
-    fn measure(&self, network: &Network, cost: &Cost, [fp32, converted, aligned]: [Score; 3]) -> Outcome {
-        let value = |measure: &Measure| measure.of(network, cost, aligned.miou, aligned.vessel_iou);
+impl<C: CostModel<Network>> SegmentationEvaluator<'_, C> {
+    /// Values of all objectives, given mean IoU and that of vessels.
+    fn values(&self, network: &Network, cost: &Cost, accuracy: [f64; 2]) -> Result<Vec<f64>, Error> {
+        let value = |measure: &Measure| {
+            measure.of(network, cost, accuracy).ok_or_else(|| Error::NotPredicted {
+                name: measure.name(),
+                device: self.cost.device().to_owned(),
+            })
+        };
+        self.measures.iter().map(value).collect()
+    }
+
+    fn measure(
+        &self,
+        network: &Network,
+        cost: &Cost,
+        [fp32, converted, aligned]: [Score; 3],
+    ) -> Result<Outcome, Error> {
         let mut attributes = BTreeMap::from([
             ("parameters".to_owned(), network.parameter_count() as f64),
             ("macs".to_owned(), network.macs() as f64),
@@ -298,8 +315,8 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
             attributes.insert(format!("miou_{form}"), score.miou);
             attributes.insert(format!("vessel_iou_{form}"), score.vessel_iou);
         }
-        let objectives = self.measures.iter().map(value).collect();
-        Outcome::Measured { objectives, violations: Vec::new(), attributes }
+        let objectives = self.values(network, cost, [aligned.miou, aligned.vessel_iou])?;
+        Ok(Outcome::Measured { objectives, violations: Vec::new(), attributes })
     }
 }
 
@@ -323,6 +340,8 @@ where
                 return Ok(Outcome::Infeasible { violations: vec![violation], reason: refusal.to_string() });
             }
         };
+        // Nothing is trained for an objective that nobody can tell.
+        self.values(network, &cost, [0.0; 2])?;
         // Other candidates are trained beside this one.
         let work = Work { context, threads: NonZeroUsize::MIN, keeps_best: false };
         let fit = match self.train(network, &self.settings.training, None, work)? {
@@ -335,7 +354,7 @@ where
                 let deployments = self.deployments(network, &candidate)?;
                 let scores = self.score(&deployments, &self.dataset.val)?;
                 self.keep(&candidate, context.trial)?;
-                Ok(self.measure(network, &cost, scores))
+                self.measure(network, &cost, scores)
             }
             Fit::Diverged { reason } => Ok(Outcome::Diverged { reason }),
             Fit::Interrupted => Err(Error::Interrupted),

@@ -23,11 +23,17 @@ pub enum Measure {
     Macs,
     /// Largest on-chip memory of any stage.
     PeakMemory,
+    /// Predicted energy of one tile, where the device's file knows its power.
+    Energy,
+    /// Bytes that one tile moves to and from external memory.
+    DdrTraffic,
+    /// Multiply-accumulates of one tile over those that the convolution engine could do in the time on the device.
+    NceUtilisation,
 }
 
 impl Measure {
     /// Every measure.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Miou,
         Self::VesselIou,
         Self::Latency,
@@ -35,6 +41,9 @@ impl Measure {
         Self::Parameters,
         Self::Macs,
         Self::PeakMemory,
+        Self::Energy,
+        Self::DdrTraffic,
+        Self::NceUtilisation,
     ];
 
     /// Its name on the command line and in journals.
@@ -47,24 +56,28 @@ impl Measure {
             Self::Parameters => "parameters",
             Self::Macs => "macs",
             Self::PeakMemory => "peak_memory",
+            Self::Energy => "energy",
+            Self::DdrTraffic => "ddr_traffic",
+            Self::NceUtilisation => "nce_utilisation",
         }
     }
 
     /// Name, unit and direction.
     pub fn objective(self) -> Objective {
         let (unit, direction) = match self {
-            Self::Miou | Self::VesselIou => ("1", Direction::Maximise),
+            Self::Miou | Self::VesselIou | Self::NceUtilisation => ("1", Direction::Maximise),
             Self::Latency => ("s", Direction::Minimise),
             Self::Fps => ("1/s", Direction::Maximise),
             Self::Parameters | Self::Macs => ("1", Direction::Minimise),
-            Self::PeakMemory => ("B", Direction::Minimise),
+            Self::PeakMemory | Self::DdrTraffic => ("B", Direction::Minimise),
+            Self::Energy => ("J", Direction::Minimise),
         };
         Objective::new(self.name(), unit, direction)
     }
 
-    /// Its value for a network of this cost and this accuracy on the device.
-    pub(crate) fn of(self, network: &Network, cost: &Cost, miou: f64, vessel_iou: f64) -> f64 {
-        match self {
+    /// Its value for a network of this cost and this accuracy on the device; none where the cost model does not know it.
+    pub(crate) fn of(self, network: &Network, cost: &Cost, [miou, vessel_iou]: [f64; 2]) -> Option<f64> {
+        let value = match self {
             Self::Miou => miou,
             Self::VesselIou => vessel_iou,
             Self::Latency => cost.latency.0,
@@ -72,7 +85,11 @@ impl Measure {
             Self::Parameters => network.parameter_count() as f64,
             Self::Macs => network.macs() as f64,
             Self::PeakMemory => cost.peak_memory as f64,
-        }
+            Self::Energy => cost.energy?.0,
+            Self::DdrTraffic => cost.memory_traffic? as f64,
+            Self::NceUtilisation => cost.utilisation?,
+        };
+        Some(value)
     }
 }
 

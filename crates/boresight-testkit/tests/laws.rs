@@ -106,6 +106,8 @@ impl CostModel<u64> for Toy {
             streams: 1,
             energy: None,
             peak_memory: 0,
+            memory_traffic: None,
+            utilisation: None,
             stages: vec![StageCost { name: "all".into(), unit: "CPU".into(), time }],
         })
     }

@@ -122,10 +122,8 @@ pub struct Description {
     pub clock_hz: f64,
     /// Inferences that run at once.
     pub streams: u32,
-    /// Largest height or width of a feature map.
-    pub max_dimension: usize,
-    /// Most channels of a feature map.
-    pub max_channels: usize,
+    /// Most bytes of a feature map, on the device or at the host.
+    pub max_map_bytes: usize,
     /// Operators that its compiler refuses, by the names of `Op::name`.
     #[serde(default)]
     pub refused: Vec<String>,

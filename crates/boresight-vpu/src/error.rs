@@ -87,11 +87,9 @@ pub enum Error {
 #[non_exhaustive]
 pub enum Limit {
     /// A feature map is too large.
-    #[error("{what} is {found}, the limit is {limit}")]
+    #[error("a map of {found} bytes, the limit is {limit}")]
     Size {
-        /// Which size.
-        what: &'static str,
-        /// Its value.
+        /// Its bytes.
         found: usize,
         /// The limit.
         limit: usize,
@@ -100,7 +98,7 @@ pub enum Limit {
     #[error("its compiler refuses this operator")]
     Operator,
     /// Padding with the lowest number that no max pooling takes in.
-    #[error("its compiler pads with infinity only inside a max pooling")]
+    #[error("its compiler pads with infinity only inside a max pooling with a larger window")]
     Padding,
     /// The compiler finds no place in the on-chip memory for what a stage needs.
     #[error("its compiler finds no room in the on-chip memory for it")]

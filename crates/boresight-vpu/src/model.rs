@@ -1,8 +1,8 @@
 //! The cost model: what compiles, what it costs, for one network or many.
 
-use crate::compile::compile;
+use crate::compile::{Refusal, compile, runs};
 use crate::support::{check, unsupported};
-use crate::{Device, Error, Limit, Prediction, StageRow, Unit, Work};
+use crate::{Device, Error, Prediction, StageRow, Unit, Work};
 use boresight_core::{Cost, CostModel};
 use boresight_ir::{Hash, Network, Op};
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,16 +45,15 @@ impl Vpu {
     /// Whether the device runs the network.
     ///
     /// # Errors
-    /// When a feature map is beyond its limits, its compiler refuses an operator, or what a stage needs does not fit the
-    /// on-chip memory; the error names the node.
+    /// When a feature map is too large, its compiler refuses an operator, or what a stage needs does not fit the on-chip
+    /// memory; the error names the node.
     pub fn supports(&self, network: &Network) -> Result<(), Error> {
         check(network, &self.device)?;
-        self.compiled(network).map(drop)
+        runs(network, &self.device).map_err(|refusal| self.refused(network, refusal))
     }
 
-    fn compiled(&self, network: &Network) -> Result<crate::compile::Compiled, Error> {
-        compile(network, &self.device)
-            .map_err(|node| unsupported(&self.device, &network.nodes()[node], Limit::Memory))
+    fn refused(&self, network: &Network, Refusal { node, limit }: Refusal) -> Error {
+        unsupported(&self.device, &network.nodes()[node], limit)
     }
 
     /// Everything that the model says about a network.
@@ -63,7 +62,7 @@ impl Vpu {
     /// As [`Vpu::supports`].
     pub fn predict(&self, network: &Network) -> Result<Prediction, Error> {
         check(network, &self.device)?;
-        let compiled = self.compiled(network)?;
+        let compiled = compile(network, &self.device).map_err(|refusal| self.refused(network, refusal))?;
         Ok(Prediction::new(network, &self.device, &compiled))
     }
 

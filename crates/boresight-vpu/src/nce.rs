@@ -96,23 +96,25 @@ impl Nce {
             return None;
         }
         let taps = tile.kernel[0] * tile.kernel[1];
-        let costs = self.modes.iter().filter_map(|row| {
+        let mut best: Option<NceCost> = None;
+        for row in &self.modes {
             let blocks = tile.in_channels.div_ceil(row.inputs);
-            let fits = blocks * taps <= self.max_coefficients && self.holds_lines(tile, blocks * row.inputs);
-            fits.then(|| {
-                let outputs = self.lanes / row.inputs;
-                let per_descriptor = outputs.min(tile.out_channels.next_multiple_of(8));
-                let descriptors = tile.out_channels.div_ceil(per_descriptor);
-                NceCost {
-                    mode: Mode { inputs: row.inputs, outputs },
-                    descriptors,
-                    cost: descriptors as u64 * ((blocks * taps) as u64 + row.overhead),
-                    padded_inputs: blocks * row.inputs,
-                }
-            })
-        });
-        // The first of equal ones wins: the order of the table.
-        costs.min_by_key(|cost| (cost.cost, cost.descriptors))
+            let padded_inputs = blocks * row.inputs;
+            if blocks * taps > self.max_coefficients || !self.holds_lines(tile, padded_inputs) {
+                continue;
+            }
+            let outputs = self.lanes / row.inputs;
+            // At most as many in one descriptor as there are, in steps of eight.
+            let descriptors =
+                if outputs >= tile.out_channels { 1 } else { tile.out_channels.div_ceil(outputs) };
+            let cost = descriptors as u64 * ((blocks * taps) as u64 + row.overhead);
+            // The first of equal ones wins: the order of the table.
+            if best.is_none_or(|best| (cost, descriptors) < (best.cost, best.descriptors)) {
+                let mode = Mode { inputs: row.inputs, outputs };
+                best = Some(NceCost { mode, descriptors, cost, padded_inputs });
+            }
+        }
+        best
     }
 
     /// Whether pooling can hold the lines of this input tile.
@@ -123,10 +125,9 @@ impl Nce {
 
     /// Whether the lines that a kernel works on fit beside those of `channels` channels.
     fn holds_lines(&self, tile: &ConvTile, channels: usize) -> bool {
-        let line = line_bytes(tile.width);
-        let available = (self.buffer_bytes / (channels * line)).min(tile.height);
         let narrow = usize::from(tile.width <= 8);
-        (tile.kernel[0] + tile.stride + 2 + narrow).min(tile.height) <= available
+        let lines = (tile.kernel[0] + tile.stride + 2 + narrow).min(tile.height);
+        lines * channels * line_bytes(tile.width) <= self.buffer_bytes
     }
 }
 

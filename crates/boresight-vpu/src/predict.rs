@@ -20,7 +20,7 @@ pub struct Prediction {
     pub ddr_bytes: u64,
     /// Bytes that one inference moves to and from external memory.
     pub ddr_traffic: u64,
-    /// Bytes of coefficients as the compiled file holds them.
+    /// Bytes of the compiled file, about.
     pub blob_bytes: u64,
     /// From input at the host to output at the host, for one image.
     pub latency: Seconds,
@@ -245,6 +245,8 @@ impl From<Prediction> for Cost {
             streams: prediction.streams,
             energy: prediction.energy,
             peak_memory: prediction.cmx_bytes,
+            memory_traffic: Some(prediction.ddr_traffic),
+            utilisation: Some(prediction.utilisation),
             stages: prediction.stages.into_iter().map(stage).collect(),
         }
     }

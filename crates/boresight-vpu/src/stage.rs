@@ -121,7 +121,7 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
         rows.push(row(network, compiled, id, ends));
         if let Some((child, stage)) = injected {
             let mut beside = row(network, compiled, child, [&stage.inputs, &stage.outputs]);
-            beside.shaves = compiled.memory.cores[id as usize];
+            beside.shaves = compiled.cores[id as usize];
             beside.beside = true;
             rows.push(beside);
         }
@@ -156,7 +156,7 @@ fn row(network: &Network, compiled: &Compiled, id: StageId, [inputs, outputs]: [
         cost_cycles: nce.map(|nce| nce.cost),
         tiles: stage.grid.map(usize::from),
         output: graph.of(outputs[0]).shape,
-        shaves: compiled.memory.cores[id as usize],
+        shaves: compiled.cores[id as usize],
         beside: false,
         bytes: inputs.iter().chain(outputs).map(bytes).sum::<u64>() + coefficients,
         external_bytes: inputs.iter().chain(outputs).filter(outside).map(bytes).sum::<u64>() + coefficients,

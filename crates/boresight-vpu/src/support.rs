@@ -1,9 +1,9 @@
 //! What a device refuses, before anything is compiled.
 
 use crate::{Device, Error, Limit};
-use boresight_ir::{Filling, Network, Node, Op};
+use boresight_ir::{Filling, Network, Node, NodeId, Op};
 
-/// Whether `device` takes every node of `network` by itself; whether all fit together, compiling tells.
+/// Whether `device` takes every operator of `network`; whether its maps are too large, compiling tells.
 pub(crate) fn check(network: &Network, device: &Device) -> Result<(), Error> {
     let limits = device.description();
     for node in network.nodes() {
@@ -11,17 +11,8 @@ pub(crate) fn check(network: &Network, device: &Device) -> Result<(), Error> {
         if limits.refused.iter().any(|refused| refused == node.op.name()) {
             return refuse(Limit::Operator);
         }
-        for (what, found, limit) in [
-            ("height", node.shape.height, limits.max_dimension),
-            ("width", node.shape.width, limits.max_dimension),
-            ("number of channels", node.shape.channels, limits.max_channels),
-        ] {
-            if found > limit {
-                return refuse(Limit::Size { what, found, limit });
-            }
-        }
-        if let Op::Pad { filling: Filling::Lowest, .. } = node.op
-            && !pooled(network, node)
+        if let Op::Pad { rows, columns, filling: Filling::Lowest } = node.op
+            && !pooled(network, node, [rows, columns])
         {
             return refuse(Limit::Padding);
         }
@@ -38,10 +29,16 @@ pub(crate) fn unsupported(device: &Device, node: &Node, reason: Limit) -> Error 
     }
 }
 
-/// Whether nothing but one max pooling reads `node`, whose padding it becomes.
-fn pooled(network: &Network, node: &Node) -> bool {
-    let reads = |reader: &&Node| reader.inputs.iter().any(|&input| std::ptr::eq(network.node(input), node));
+/// Whether nothing but one max pooling reads `node`, whose padding it becomes: that takes fewer lines than its window has.
+fn pooled(network: &Network, node: &Node, pads: [[usize; 2]; 2]) -> bool {
+    let is_node = |id: NodeId| std::ptr::eq(network.node(id), node);
+    let reads = |reader: &&Node| reader.inputs.iter().any(|&input| is_node(input));
     let mut readers = network.nodes().iter().filter(reads);
-    let first = readers.next();
-    first.is_some_and(|reader| matches!(reader.op, Op::MaxPool(_))) && readers.next().is_none()
+    let takes = |reader: &Node| match reader.op {
+        Op::MaxPool(window) => {
+            pads.iter().zip(window.kernel).all(|(lines, kernel)| lines.iter().all(|&lines| lines < kernel))
+        }
+        _ => false,
+    };
+    readers.next().is_some_and(takes) && readers.next().is_none() && !is_node(network.output())
 }

@@ -107,6 +107,15 @@ impl CostModel<Network> for Table {
         let latency: f64 = stages.iter().map(|stage| stage.time.0).sum();
         let widest = network.nodes().iter().map(|node| 2 * node.shape.len() as u64).max().unwrap_or(0);
         let latency = Seconds(latency);
-        Ok(Cost { latency, fps: 1.0 / latency.0, streams: 1, energy: None, peak_memory: widest, stages })
+        Ok(Cost {
+            latency,
+            fps: 1.0 / latency.0,
+            streams: 1,
+            energy: None,
+            peak_memory: widest,
+            memory_traffic: None,
+            utilisation: None,
+            stages,
+        })
     }
 }

@@ -139,9 +139,14 @@ fn folding_normalisations_beforehand_changes_no_stage() {
 
 #[test]
 fn limits_name_the_node() {
-    let tall = chain(Shape::new(1, 5000, 8), &[("r", Op::Relu)]);
-    let error = Vpu::new(device()).supports(&tall).unwrap_err();
-    let expected = "node 'input' (input) does not run on myriad-x: height is 5000, the limit is 4096";
+    let large = |size| {
+        let grown = Op::Upsample { resize: Resize::Nearest, size: [size; 2] };
+        let shrunk = Op::AvgPool(Window { kernel: [2; 2], stride: [32; 2] });
+        chain(Shape::new(256, 64, 64), &[("grown", grown), ("shrunk", shrunk)])
+    };
+    assert_eq!(Vpu::new(device()).supports(&large(2047)), Ok(()));
+    let error = Vpu::new(device()).supports(&large(2048)).unwrap_err();
+    let expected = "node 'grown' (upsample) does not run on myriad-x: a map of 2147483648 bytes, the limit is 2147483647";
     assert_eq!(error.to_string(), expected);
     let padding = Op::Pad { rows: [1; 2], columns: [1; 2], filling: Filling::Lowest };
     let error = Vpu::new(device()).supports(&chain(IMAGE, &[("p", padding)])).unwrap_err();

@@ -114,6 +114,7 @@ fn measures_are_known_by_their_names() {
         assert_eq!(measure.objective().name, measure.to_string());
     }
     let error = "accuracy".parse::<Measure>().unwrap_err().to_string();
-    let known = "miou, vessel_iou, latency, fps, parameters, macs, peak_memory";
+    let known = "miou, vessel_iou, latency, fps, parameters, macs, peak_memory, energy, \
+                 ddr_traffic, nce_utilisation";
     assert_eq!(error, format!("'accuracy' is no objective; known are {known}"));
 }

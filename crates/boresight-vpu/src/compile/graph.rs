@@ -217,7 +217,7 @@ impl Kind {
 pub(crate) struct Graph {
     pub(crate) stages: Vec<Stage>,
     pub(crate) values: Vec<Value>,
-    /// Whether stages or their connections changed since [`Graph::renew`] put them in order.
+    /// Whether stages or their connections changed since [`super::flow::Flow::renew`] put them in order.
     pub(crate) changed: bool,
 }
 
@@ -366,72 +366,6 @@ impl Graph {
             && (!demand.dense_planes || planes_dense)
             && (!demand.dense_channels || (planes_dense && whole.shape.channels == map.shape.channels))
     }
-
-    /// Stages not yet seen that read what `stage` makes, those first whose result is not wanted on chip, then by number.
-    fn next(&self, stage: StageId, scratch: &mut Scratch) {
-        let Scratch { seen, next, .. } = scratch;
-        let start = next.len();
-        for &output in &self.at(stage).outputs {
-            for &reader in &self.of(output).consumers {
-                if !seen[reader as usize] {
-                    next.push((self.at(reader).expects_chip, reader));
-                }
-            }
-        }
-        if next.len() > start + 1 {
-            next[start..].sort_unstable();
-        }
-    }
-
-    /// Brings `order` up to date after passes that changed the graph or not.
-    pub(crate) fn renew(&mut self, order: &mut Vec<StageId>, scratch: &mut Scratch) {
-        if std::mem::take(&mut self.changed) {
-            self.order(order, scratch);
-        }
-    }
-
-    /// All stages in the order of execution: depth first, each before its readers.
-    pub(crate) fn order(&self, order: &mut Vec<StageId>, scratch: &mut Scratch) {
-        order.clear();
-        scratch.seen.clear();
-        scratch.seen.resize(self.stages.len(), false);
-        for first in 0..index(self.stages.len()) {
-            let stage = self.at(first);
-            let waits = || stage.inputs.iter().any(|&input| self.of(input).producer.is_some());
-            if !scratch.seen[first as usize] && !stage.removed && !waits() {
-                self.visit(first, order, scratch);
-            }
-        }
-        order.reverse();
-    }
-
-    fn visit(&self, first: StageId, order: &mut Vec<StageId>, scratch: &mut Scratch) {
-        scratch.seen[first as usize] = true;
-        scratch.path.push((first, scratch.next.len()));
-        self.next(first, scratch);
-        while let Some(&(stage, start)) = scratch.path.last() {
-            if scratch.next.len() > start
-                && let Some((_, next)) = scratch.next.pop()
-            {
-                if !std::mem::replace(&mut scratch.seen[next as usize], true) {
-                    scratch.path.push((next, scratch.next.len()));
-                    self.next(next, scratch);
-                }
-            } else {
-                scratch.path.pop();
-                order.push(stage);
-            }
-        }
-    }
-}
-
-/// Memory that ordering uses again and again.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Scratch {
-    seen: Vec<bool>,
-    path: Vec<(StageId, usize)>,
-    /// Stages to visit, after whether their results are wanted on chip.
-    next: Vec<(bool, StageId)>,
 }
 
 /// A place as a number; networks have at most 100,000 nodes, and their tiles are far fewer than 2^32.

@@ -4,25 +4,27 @@
 //! from its published sources, and written anew. What they decide is compared with the real compiler by
 //! `tests/compiler.rs`.
 
+mod flow;
 mod graph;
 mod layers;
 mod layout;
 mod memory;
 mod placement;
+mod pool;
 mod read;
 mod stubs;
 mod tiles;
 
-use crate::Device;
 use crate::nce::Mode;
+use crate::{Device, Limit};
 use boresight_ir::Network;
-use graph::Scratch;
+use flow::Flow;
 use layers::Layers;
 use layout::Layout;
-use memory::{Memory, Room};
+use memory::Memory;
 use placement::Placement;
 use read::Reader;
-use stubs::Shaping;
+use stubs::{Shaping, Stubs};
 use tiles::Tiling;
 
 pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
@@ -37,63 +39,91 @@ pub(crate) struct Compiled {
     /// Stages in the order of execution, those of no work among them.
     pub(crate) order: Vec<StageId>,
     pub(crate) memory: Memory,
+    /// Vector cores of each stage, by its number.
+    pub(crate) cores: Vec<u32>,
 }
 
+/// Bytes of a compiled file without stages, and of a stage without coefficients.
+const FILE_BYTES: [u64; 2] = [80, 16];
+
 impl Compiled {
-    /// Bytes of coefficients, those of the engine with one addend and one factor for each channel.
+    /// Bytes of the compiled file, about: coefficients, with one addend and one factor for each channel of the engine's, and
+    /// what describes the stages.
     pub(crate) fn blob_bytes(&self) -> u64 {
         let block = |bytes: u64| bytes.next_multiple_of(64);
-        let stages = self.order.iter().map(|&id| self.graph.at(id));
-        let held = stages.filter(|stage| stage.coefficients > 0).map(|stage| {
+        let stages = self.order.iter().map(|&id| self.graph.at(id)).filter(|stage| !stage.kind.is_special());
+        let held = stages.map(|stage| {
+            let described = FILE_BYTES[1] * (1 + u64::from(stage.injected.is_some()));
+            if stage.coefficients == 0 {
+                return described;
+            }
             let channels = self.graph.of(stage.outputs[0]).shape.channels as u64;
-            block(2 * u64::from(stage.coefficients)) + 2 * block(2 * channels)
+            described + block(2 * u64::from(stage.coefficients)) + 2 * block(2 * channels)
         });
-        held.sum()
+        FILE_BYTES[0] + held.sum::<u64>()
     }
 }
 
-/// Compiles `network`; an error names the stage's node where the compiler would give up.
-pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, usize> {
+/// Why the compiler gives up.
+#[derive(Debug)]
+pub(crate) struct Refusal {
+    /// The node, by its place in the network.
+    pub(crate) node: usize,
+    pub(crate) limit: Limit,
+}
+
+impl Refusal {
+    fn memory(graph: &Graph, stage: StageId) -> Self {
+        Self { node: graph.at(stage).node as usize, limit: Limit::Memory }
+    }
+}
+
+/// Compiles `network`.
+pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, Refusal> {
+    let (mut graph, mut flow) = lower(network, device)?;
+    let mut placement = Placement::new(&mut graph, &mut flow, device);
+    match placement.run() {
+        Ok(cores) => {
+            let memory = placement.memory;
+            Ok(Compiled { graph, order: flow.order, memory, cores })
+        }
+        Err(stage) => Err(Refusal::memory(&graph, stage)),
+    }
+}
+
+/// Whether the compiler takes `network`, without all that it would make of it; the error is that of [`compile`].
+pub(crate) fn runs(network: &Network, device: &Device) -> Result<(), Refusal> {
+    let (mut graph, mut flow) = lower(network, device)?;
+    let done = Placement::new(&mut graph, &mut flow, device).finds_room();
+    done.map_err(|stage| Refusal::memory(&graph, stage))
+}
+
+/// Everything but where maps lie.
+fn lower(network: &Network, device: &Device) -> Result<(Graph, Flow), Refusal> {
     let layers = Layers::new(network);
     let mut reader = Reader::new(network, device);
     reader.read(&layers);
     let Reader { mut graph, mut stubs, .. } = reader;
-    let (mut order, mut scratch) = (Vec::new(), Scratch::default());
-    shape(&mut graph, &mut stubs, device, &mut order, &mut scratch);
-    give_to_units(&mut graph, &mut stubs, device, &mut order, &mut scratch);
-    graph.renew(&mut order, &mut scratch);
-    Layout { graph: &mut graph }.settle(&order);
-    graph.renew(&mut order, &mut scratch);
-    for &stage in &order {
-        if !graph.at(stage).removed {
-            Tiling { graph: &mut graph, stubs: &mut stubs, device }.merge_pair(stage);
-        }
+    let mut flow = Flow::default();
+    shape(&mut graph, &mut stubs, device, &mut flow);
+    give_to_units(&mut graph, &mut stubs, device, &mut flow);
+    lay_out(&mut graph, &mut stubs, device, &mut flow);
+    match too_large(&graph, device.description().max_map_bytes) {
+        Some(refusal) => Err(refusal),
+        None => Ok((graph, flow)),
     }
-    graph.renew(&mut order, &mut scratch);
-    Layout { graph: &mut graph }.share(&order);
-    graph.renew(&mut order, &mut scratch);
-    let mut memory = Memory::default();
-    let mut placement = Placement {
-        graph: &mut graph,
-        memory: &mut memory,
-        order: &mut order,
-        tried: &mut Vec::new(),
-        scratch: &mut scratch,
-        room: Room::of(device),
-    };
-    if let Err(failure) = placement.run() {
-        return Err(graph.at(failure.stage).node as usize);
-    }
-    Ok(Compiled { graph, order, memory })
 }
 
-fn shape(
-    graph: &mut Graph,
-    stubs: &mut stubs::Stubs,
-    device: &Device,
-    order: &mut Vec<StageId>,
-    scratch: &mut Scratch,
-) {
+/// The compiler counts the bytes of a buffer in 32 bits with a sign.
+fn too_large(graph: &Graph, limit: usize) -> Option<Refusal> {
+    let mut maps = graph.values.iter().filter(|map| map.part.is_none());
+    let map =
+        maps.find(|map| map.bytes() > limit && (map.producer.is_some() || !map.consumers.is_empty()))?;
+    let node = map.producer.map_or(0, |stage| graph.at(stage).node as usize);
+    Some(Refusal { node, limit: Limit::Size { found: map.bytes(), limit } })
+}
+
+fn shape(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
     let mut shaping = Shaping { graph, stubs, device };
     for pass in [
         Shaping::split_groups,
@@ -103,8 +133,8 @@ fn shape(
         Shaping::split_before_pooling,
         Shaping::pad,
     ] {
-        shaping.graph.renew(order, scratch);
-        for &stage in &*order {
+        flow.renew(shaping.graph);
+        for &stage in &flow.order {
             if !shaping.graph.at(stage).removed {
                 pass(&mut shaping, stage);
             }
@@ -112,20 +142,28 @@ fn shape(
     }
 }
 
-fn give_to_units(
-    graph: &mut Graph,
-    stubs: &mut stubs::Stubs,
-    device: &Device,
-    order: &mut Vec<StageId>,
-    scratch: &mut Scratch,
-) {
+fn give_to_units(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
     let mut tiling = Tiling { graph, stubs, device };
     for pass in [Tiling::convolution, Tiling::pooling, Tiling::soften, Tiling::merge_bias] {
-        tiling.graph.renew(order, scratch);
-        for &stage in &*order {
+        flow.renew(tiling.graph);
+        for &stage in &flow.order {
             if !tiling.graph.at(stage).removed {
                 pass(&mut tiling, stage);
             }
         }
     }
+}
+
+fn lay_out(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
+    flow.renew(graph);
+    Layout { graph }.settle(&flow.order);
+    flow.renew(graph);
+    for &stage in &flow.order {
+        if !graph.at(stage).removed {
+            Tiling { graph, stubs, device }.merge_pair(stage);
+        }
+    }
+    flow.renew(graph);
+    Layout { graph }.share(&flow.order);
+    flow.renew(graph);
 }

@@ -1,50 +1,81 @@
 //! Which maps are kept on chip, which copies that saves, and what runs beside the convolution engine.
 
-use super::graph::{Cores, Graph, Ids, Kind, Scratch, StageId, Usage, ValueId};
-use super::memory::{Extent, Failure, Memory, Room};
+use super::flow::Flow;
+use super::graph::{Cores, Graph, Ids, Kind, StageId, Usage, ValueId, index};
+use super::memory::{Extent, Memory, Needs, Room};
+use crate::Device;
 
 /// The passes that place maps.
 pub(crate) struct Placement<'a> {
     pub(crate) graph: &'a mut Graph,
-    pub(crate) memory: &'a mut Memory,
-    pub(crate) order: &'a mut Vec<StageId>,
-    /// The order before or after the change that is being tried.
-    pub(crate) tried: &'a mut Vec<StageId>,
-    pub(crate) scratch: &'a mut Scratch,
+    pub(crate) flow: &'a mut Flow,
+    pub(crate) needs: Needs,
+    pub(crate) memory: Memory,
     pub(crate) room: Room,
 }
 
+impl<'a> Placement<'a> {
+    pub(crate) fn new(graph: &'a mut Graph, flow: &'a mut Flow, device: &Device) -> Self {
+        let (needs, memory) = (Needs::default(), Memory::default());
+        Self { graph, flow, needs, memory, room: Room::of(device) }
+    }
+}
+
 impl Placement<'_> {
-    fn reorder(&mut self) {
-        self.graph.order(self.order, self.scratch);
+    /// All passes: the vector cores that each stage gets.
+    ///
+    /// # Errors
+    /// The stage at which the compiler gives up.
+    pub(crate) fn run(&mut self) -> Result<Vec<u32>, StageId> {
+        self.place_maps()?;
+        self.inject();
+        self.give_cores()
     }
 
-    fn check(&mut self, extent: Extent) -> Result<(), Failure> {
-        self.memory.run(self.graph, self.order, self.room, extent)
+    /// Whether all passes would succeed.
+    ///
+    /// # Errors
+    /// As [`Placement::run`].
+    pub(crate) fn finds_room(&mut self) -> Result<(), StageId> {
+        self.place_maps()?;
+        self.flow.reorder();
+        // Where there is room now, what is tried later is kept only if there still is, and external memory has no end.
+        if self.check(Extent::OnChip).is_err() {
+            self.inject();
+            self.give_cores()?;
+        }
+        Ok(())
     }
 
-    fn check_anew(&mut self, extent: Extent) -> Result<(), Failure> {
-        self.memory.look(self.graph);
-        self.check(extent)
-    }
-
-    /// All passes; an error where the compiler gives up.
-    pub(crate) fn run(&mut self) -> Result<(), Failure> {
+    fn place_maps(&mut self) -> Result<(), StageId> {
         self.copy_results();
         self.want_results_on_chip();
         self.expect();
-        self.reorder();
+        self.flow.look(self.graph);
+        self.flow.reorder();
         self.spill()?;
         self.pack();
         self.leave_out_copies();
-        self.inject();
-        self.check_anew(Extent::Everything)
+        Ok(())
+    }
+
+    /// Looks again at stages whose inputs or outputs changed.
+    fn look_at(&mut self, stages: impl IntoIterator<Item = StageId>) {
+        for stage in stages {
+            self.flow.look_at(self.graph, stage);
+            self.needs.look_at(self.graph, stage);
+        }
+    }
+
+    fn check(&mut self, extent: Extent) -> Result<(), StageId> {
+        self.memory.clear(&self.needs);
+        self.memory.run(&self.needs, &self.flow.order, self.room, extent)
     }
 
     /// The convolution engine does not write to the host's buffer.
     fn copy_results(&mut self) {
-        for at in 0..self.order.len() {
-            let stage = self.order[at];
+        for at in 0..self.flow.order.len() {
+            let stage = self.flow.order[at];
             if !self.graph.at(stage).kind.is_nce() {
                 continue;
             }
@@ -59,8 +90,8 @@ impl Placement<'_> {
     }
 
     fn want_results_on_chip(&mut self) {
-        for at in 0..self.order.len() {
-            let stage = self.order[at];
+        for at in 0..self.flow.order.len() {
+            let stage = self.flow.order[at];
             if self.graph.at(stage).kind.is_nce() {
                 let top = self.graph.top(self.graph.at(stage).outputs[0]);
                 self.graph.place(top, true);
@@ -78,17 +109,17 @@ impl Placement<'_> {
     }
 
     /// Moves what lies on chip out whenever a stage finds no room, until none does.
-    fn spill(&mut self) -> Result<(), Failure> {
+    fn spill(&mut self) -> Result<(), StageId> {
         let mut failed = Vec::new();
-        while let Err(failure) = self.check_anew(Extent::Everything) {
-            if failed.contains(&failure.stage) {
-                return Err(failure);
+        self.needs.look(self.graph);
+        while let Err(stage) = self.check(Extent::Everything) {
+            if failed.contains(&stage) {
+                return Err(stage);
             }
-            failed.push(failure.stage);
-            let node = self.graph.at(failure.stage).node;
-            let resident: Vec<ValueId> = self.memory.resident(self.graph).collect();
+            failed.push(stage);
+            let node = self.graph.at(stage).node;
             let mut readings = Vec::new();
-            for value in resident {
+            for value in self.memory.resident(&self.needs) {
                 for &reader in &self.graph.of(value).consumers {
                     let is_spill = matches!(self.graph.at(reader).kind, Kind::Copy { spill: true, .. });
                     if !is_spill && !readings.contains(&(value, reader)) {
@@ -97,12 +128,14 @@ impl Placement<'_> {
                 }
             }
             if readings.is_empty() {
-                return Err(failure);
+                return Err(stage);
             }
             for (value, reader) in readings {
                 self.redirect(node, value, reader);
             }
-            self.reorder();
+            self.needs.look(self.graph);
+            self.flow.look(self.graph);
+            self.flow.reorder();
         }
         Ok(())
     }
@@ -139,8 +172,8 @@ impl Placement<'_> {
     /// Keeps what the convolution engine reads on chip, one map after the other, as long as there is room.
     fn pack(&mut self) {
         let mut seen: Vec<ValueId> = Vec::new();
-        for at in 0..self.order.len() {
-            let stage = self.graph.at(self.order[at]);
+        for at in 0..self.flow.order.len() {
+            let stage = self.graph.at(self.flow.order[at]);
             if !stage.kind.is_nce() {
                 continue;
             }
@@ -157,13 +190,38 @@ impl Placement<'_> {
                 }
             }
         }
-        self.memory.look(self.graph);
-        for value in seen {
-            self.graph.place(value, true);
-            self.memory.look_at_places(self.graph);
-            if self.check(Extent::OnChip).is_err() {
-                self.graph.place(value, false);
+        self.try_on_chip(&seen);
+    }
+
+    /// Keeps each of these buffers on chip if there is room.
+    ///
+    /// What runs before the first stage that writes any buffer still to be tried is settled: the memory at that stage is
+    /// kept, and each trial goes on from it.
+    fn try_on_chip(&mut self, buffers: &[ValueId]) {
+        let mut first = vec![self.flow.order.len(); self.graph.values.len()];
+        for (at, &stage) in self.flow.order.iter().enumerate().rev() {
+            for &buffer in self.needs.writes(stage) {
+                first[buffer as usize] = at;
             }
+        }
+        let mut untouched: Vec<usize> = buffers.iter().map(|&buffer| first[buffer as usize]).collect();
+        for at in (1..untouched.len()).rev() {
+            untouched[at - 1] = untouched[at - 1].min(untouched[at]);
+        }
+        let (room, extent) = (self.room, Extent::OnChip);
+        let mut settled = Memory::default();
+        settled.clear(&self.needs);
+        let mut done = 0;
+        for (&buffer, start) in buffers.iter().zip(untouched) {
+            let order = &self.flow.order;
+            // This much was tried before, with success.
+            let _ = settled.run(&self.needs, &order[done..start], room, extent);
+            done = start;
+            self.needs.place(buffer, true);
+            self.memory.clone_from(&settled);
+            let fits = self.memory.run(&self.needs, &order[start..], room, extent).is_ok();
+            self.needs.place(buffer, fits);
+            self.graph.place(buffer, fits);
         }
     }
 
@@ -173,7 +231,7 @@ impl Placement<'_> {
         let optional =
             |graph: &Graph, stage: StageId| matches!(graph.at(stage).kind, Kind::Copy { optional: true, .. });
         let copies: Vec<StageId> =
-            self.order.iter().copied().filter(|&stage| optional(self.graph, stage)).collect();
+            self.flow.order.iter().copied().filter(|&stage| optional(self.graph, stage)).collect();
         let copies: Vec<StageId> = copies.into_iter().filter(|&copy| self.may_go(copy)).collect();
         for copy in copies {
             if self.may_go(copy) {
@@ -200,19 +258,27 @@ impl Placement<'_> {
         let top = self.graph.top(to);
         let was_on_chip = self.graph.of(top).on_chip;
         self.graph.remove(copy);
-        self.graph.place(top, true);
+        self.place(top, true);
         self.graph.rewrite(producer, 0, to);
         let readers = self.graph.of(from).consumers.clone();
         self.hand_over(&readers, from, to);
-        self.reorder();
-        if self.check_anew(Extent::OnChip).is_ok() {
+        self.look_at(readers.iter().copied().chain([producer, copy]));
+        self.flow.reorder();
+        if self.check(Extent::OnChip).is_ok() {
             return;
         }
         self.graph.rewrite(producer, 0, from);
         self.hand_over(&readers, to, from);
         let id = self.graph.copy(node, suffix, from, to);
         self.graph.at_mut(id).kind = Kind::Copy { optional: false, spill: false };
-        self.graph.place(top, was_on_chip);
+        self.place(top, was_on_chip);
+        self.look_at(readers.iter().copied().chain([producer, id]));
+    }
+
+    /// Wants a buffer on chip or not.
+    fn place(&mut self, top: ValueId, on_chip: bool) {
+        self.graph.place(top, on_chip);
+        self.needs.place(top, on_chip);
     }
 
     /// Lets `readers` of `from` read `to`.
@@ -226,45 +292,27 @@ impl Placement<'_> {
 
     /// Lets stages of the vector cores and copies run beside the engine's, where neither waits for the other.
     fn inject(&mut self) {
-        self.reorder();
+        self.flow.reorder();
         let engine: Vec<StageId> =
-            self.order.iter().copied().filter(|&stage| self.graph.at(stage).kind.is_nce()).collect();
+            self.flow.order.iter().copied().filter(|&stage| self.graph.at(stage).kind.is_nce()).collect();
         let mut others: Vec<StageId> = Vec::new();
-        for &stage in &*self.order {
+        for &stage in &self.flow.order {
             let kind = self.graph.at(stage).kind;
             if !kind.is_nce() && !kind.is_special() && kind.cores() != Cores::All {
                 others.push(stage);
             }
         }
-        let mut place = vec![0_u32; self.graph.stages.len()];
-        // What runs beside another stage changes no value but in who makes and reads it.
-        self.memory.look(self.graph);
-        self.places(&mut place);
+        let mut places = Places::default();
+        places.look(self.graph, &self.flow.order);
         for host in engine {
             // Trying one in vain changes nothing for the others.
             let found = (0..others.len())
-                .find(|&at| self.independent(host, others[at], &place) && self.try_inject(host, others[at]));
+                .find(|&at| places.independent(host, others[at]) && self.try_inject(host, others[at]));
             if let Some(at) = found {
                 others.remove(at);
-                self.places(&mut place);
+                places.look(self.graph, &self.flow.order);
             }
         }
-    }
-
-    /// The place in the order of every stage.
-    fn places(&self, place: &mut [u32]) {
-        for (at, &stage) in self.order.iter().enumerate() {
-            place[stage as usize] = super::graph::index(at);
-        }
-    }
-
-    /// Whether neither of two stages needs what the other or a later one makes.
-    fn independent(&self, host: StageId, other: StageId, place: &[u32]) -> bool {
-        let (host_at, other_at) = (place[host as usize], place[other as usize]);
-        let (later, limit) = if other_at > host_at { (other, host_at) } else { (host, other_at) };
-        let mut producers =
-            self.graph.at(later).inputs.iter().filter_map(|&input| self.graph.of(input).producer);
-        producers.all(|producer| place[producer as usize] < limit)
     }
 
     fn try_inject(&mut self, host: StageId, other: StageId) -> bool {
@@ -280,8 +328,9 @@ impl Placement<'_> {
         }
         self.graph.at_mut(host).injected = Some(other);
         self.graph.at_mut(other).removed = true;
-        self.graph.order(self.tried, self.scratch);
-        std::mem::swap(self.order, self.tried);
+        let changed: Ids = self.producers(&inputs).chain([host, other]).collect();
+        self.look_at(changed.iter().copied());
+        self.flow.reorder();
         if self.check(Extent::OnChip).is_ok() {
             return true;
         }
@@ -295,7 +344,66 @@ impl Placement<'_> {
         for &output in &outputs {
             self.graph.of_mut(output).producer = Some(other);
         }
-        std::mem::swap(self.order, self.tried);
+        self.look_at(changed);
+        self.flow.restore();
         false
+    }
+
+    /// The stages that make these values.
+    fn producers(&self, values: &[ValueId]) -> impl Iterator<Item = StageId> {
+        values.iter().filter_map(|&value| self.graph.of(value).producer)
+    }
+
+    fn give_cores(&mut self) -> Result<Vec<u32>, StageId> {
+        let mut cores = vec![0; self.graph.stages.len()];
+        self.memory.clear(&self.needs);
+        for &stage in &self.flow.order {
+            let end = self.memory.step(&self.needs, stage, self.room, Extent::Everything).ok_or(stage)?;
+            cores[stage as usize] = index(self.granted(stage, self.room.cores(end)));
+        }
+        Ok(cores)
+    }
+
+    /// What a stage gets of the vector cores that are free.
+    fn granted(&self, stage: StageId, free: usize) -> usize {
+        match self.needs.cores(stage) {
+            Cores::None => 0,
+            Cores::Two => free.min(2),
+            Cores::Limited if self.is_beside_engine(stage) => free.min(2),
+            Cores::Limited | Cores::All => free,
+        }
+    }
+
+    /// Whether a stage is one of the engine's, or one reads what it makes or makes what it reads.
+    fn is_beside_engine(&self, id: StageId) -> bool {
+        let stage = self.graph.at(id);
+        let is_nce = |stage: StageId| self.graph.at(stage).kind.is_nce();
+        let mut readers = stage.outputs.iter().flat_map(|&output| &self.graph.of(output).consumers);
+        is_nce(id) || self.producers(&stage.inputs).any(is_nce) || readers.any(|&reader| is_nce(reader))
+    }
+}
+
+/// Where stages are in the order of execution.
+#[derive(Debug, Default)]
+struct Places {
+    /// For each stage, its place and the first place at which all that it reads is there.
+    of: Vec<(u32, u32)>,
+}
+
+impl Places {
+    fn look(&mut self, graph: &Graph, order: &[StageId]) {
+        self.of.resize(graph.stages.len(), (0, 0));
+        for (at, &stage) in order.iter().enumerate() {
+            let producers = graph.at(stage).inputs.iter().filter_map(|&input| graph.of(input).producer);
+            let ready = producers.map(|producer| self.of[producer as usize].0 + 1).max();
+            self.of[stage as usize] = (index(at), ready.unwrap_or(0));
+        }
+    }
+
+    /// Whether neither of two stages needs what the other or a later one makes.
+    fn independent(&self, first: StageId, second: StageId) -> bool {
+        let [first, second] = [first, second].map(|stage| self.of[stage as usize]);
+        let (earlier, later) = if first.0 < second.0 { (first, second) } else { (second, first) };
+        later.1 <= earlier.0
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Reader<'a> {
 impl<'a> Reader<'a> {
     pub(crate) fn new(network: &'a Network, device: &'a Device) -> Self {
         // Enough for most networks without growing.
-        let room = 4 * network.nodes().len();
+        let room = 2 * network.nodes().len();
         let graph =
             Graph { stages: Vec::with_capacity(room), values: Vec::with_capacity(room), changed: true };
         let stubs = Stubs::default();

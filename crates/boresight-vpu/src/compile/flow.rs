@@ -1,0 +1,114 @@
+//! The order of execution.
+
+use super::graph::{Graph, StageId, index};
+use std::ops::Range;
+
+/// Which stages read what each stage makes, and the order of execution that follows from it.
+///
+/// Dozens of orders are made for one network, so readers are looked up once, and again only where they change.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Flow {
+    /// All stages in the order of execution: depth first, each before its readers.
+    pub(crate) order: Vec<StageId>,
+    /// The order before the last one.
+    before: Vec<StageId>,
+    /// Stages that read what another one makes, those of one stage after each other: first those whose result is not
+    /// wanted on chip, then by number.
+    readers: Vec<StageId>,
+    nodes: Vec<Node>,
+    /// Stages on the way to the one being looked at, each with those of its readers that are still to be looked at.
+    path: Vec<(StageId, Range<u32>)>,
+}
+
+/// A stage as the order sees it.
+#[derive(Clone, Debug, Default)]
+struct Node {
+    /// Its readers, by their places in [`Flow::readers`].
+    readers: Range<u32>,
+    /// Whether it reads nothing that another stage makes.
+    starts: bool,
+    seen: bool,
+}
+
+impl Flow {
+    /// Brings the order up to date after a pass that changed the graph or not.
+    pub(crate) fn renew(&mut self, graph: &mut Graph) {
+        if std::mem::take(&mut graph.changed) {
+            self.look(graph);
+            self.reorder();
+        }
+    }
+
+    /// Looks at every stage.
+    pub(crate) fn look(&mut self, graph: &Graph) {
+        self.readers.clear();
+        self.nodes.clear();
+        for stage in 0..index(graph.stages.len()) {
+            self.look_at(graph, stage);
+        }
+    }
+
+    /// Looks again at one stage whose readers or inputs changed, or at one that is new and the last of all.
+    pub(crate) fn look_at(&mut self, graph: &Graph, id: StageId) {
+        let stage = graph.at(id);
+        let start = self.readers.len();
+        let mut node = Node::default();
+        if !stage.removed {
+            for &output in &stage.outputs {
+                self.readers.extend_from_slice(&graph.of(output).consumers);
+            }
+            if self.readers.len() > start + 1 {
+                let key = |&reader: &StageId| (graph.at(reader).expects_chip, reader);
+                self.readers[start..].sort_unstable_by_key(key);
+            }
+            node.readers = index(start)..index(self.readers.len());
+            node.starts = stage.inputs.iter().all(|&input| graph.of(input).producer.is_none());
+        }
+        match self.nodes.get_mut(id as usize) {
+            Some(known) => *known = node,
+            None => self.nodes.push(node),
+        }
+    }
+
+    /// Makes the order anew.
+    pub(crate) fn reorder(&mut self) {
+        std::mem::swap(&mut self.order, &mut self.before);
+        self.order.clear();
+        for node in &mut self.nodes {
+            node.seen = false;
+        }
+        for first in 0..index(self.nodes.len()) {
+            if self.nodes[first as usize].starts {
+                self.visit(first);
+            }
+        }
+        self.order.reverse();
+    }
+
+    /// Takes the last [`Flow::reorder`] back.
+    pub(crate) fn restore(&mut self) {
+        std::mem::swap(&mut self.order, &mut self.before);
+    }
+
+    fn visit(&mut self, first: StageId) {
+        let Self { order, readers, nodes, path, .. } = self;
+        let mut enter = |stage: StageId| {
+            let node = &mut nodes[stage as usize];
+            (!std::mem::replace(&mut node.seen, true)).then(|| (stage, node.readers.clone()))
+        };
+        let mut current = enter(first);
+        while let Some((stage, mut left)) = current {
+            current = if let Some(next) = left.next_back() {
+                if let Some(next) = enter(readers[next as usize]) {
+                    path.push((stage, left));
+                    Some(next)
+                } else {
+                    Some((stage, left))
+                }
+            } else {
+                order.push(stage);
+                path.pop()
+            };
+        }
+    }
+}
