@@ -5,10 +5,10 @@ use crate::scenes;
 use boresight::core::{Seed, Strategy};
 use boresight::data::{Dataset, SamplerOptions};
 use boresight::eval::{EvaluationSettings, Measure};
-use boresight::evolve::parts::{FromSpace, Mutants};
+use boresight::evolve::parts::Mutants;
 use boresight::evolve::{
     Evolution, EvolutionSettings, GeneticAlgorithm, GeneticSettings, LocalParts, LocalSearch, LocalSettings,
-    Novelty, Parts, RandomSearch, Ranking,
+    Parts, RandomSearch, Ranking,
 };
 use boresight::ir::Network;
 use boresight::numerics::NumericProfile;
@@ -131,10 +131,8 @@ pub(crate) fn strategy<'space>(
             let population = configuration.population;
             let settings = LocalSettings { trials: planned, starts: population, round: population };
             let parts = LocalParts {
-                sampling: Box::new(FromSpace),
                 neighbourhood: Box::new(Mutants { count: 4 * population }),
-                ranking: ranking.clone(),
-                novelty: Novelty::default(),
+                ..LocalParts::new(ranking.clone())
             };
             Box::new(LocalSearch::new(space, parts, settings, seed)?)
         }

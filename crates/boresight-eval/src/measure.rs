@@ -74,6 +74,11 @@ impl Measure {
             Self::PeakMemory => cost.peak_memory as f64,
         }
     }
+
+    /// Whether it is known only after training.
+    pub const fn needs_training(self) -> bool {
+        matches!(self, Self::Miou | Self::VesselIou)
+    }
 }
 
 impl fmt::Display for Measure {

@@ -167,6 +167,10 @@ impl Evaluator<Network> for ProxyEvaluator<'_> {
     fn evaluate(&self, network: &Network, _: &Context) -> Result<Outcome, Error> {
         let side = self.batch.labels.len() / self.batch.tiles.max(1);
         let (shape, pixels) = (network.input_shape(), self.batch.images.len() / self.batch.tiles.max(1));
+        let (counts, labels, tiles) = (self.batch.images.len(), self.batch.labels.len(), self.batch.tiles);
+        if counts != tiles * pixels || labels != tiles * side {
+            return Err(Error::SceneBands { counts, pixels: labels, bands: shape.channels });
+        }
         if shape.plane() != side || shape.len() != pixels {
             let bands = pixels / side.max(1);
             return Err(Error::Shape { network: shape, data: Shape::new(bands, shape.height, shape.width) });
@@ -307,6 +311,10 @@ mod tests {
         let evaluator = ProxyEvaluator::new(&batch, Loss::default(), &[Proxy::Synflow], Seed::new(2));
         let refused = evaluator.evaluate(&network(2, Op::Relu), &Context::new(Seed::new(1)));
         assert!(matches!(refused, Err(Error::Shape { .. })));
+        let cut = ProxyBatch { images: vec![0.0; 4 * 2 * 16 + 1], ..self::batch() };
+        let evaluator = ProxyEvaluator::new(&cut, Loss::default(), &[Proxy::Naswot], Seed::new(2));
+        let refused = evaluator.evaluate(&network(2, Op::Relu), &Context::new(Seed::new(1)));
+        assert!(matches!(refused, Err(Error::SceneBands { .. })));
         assert!("synflow".parse::<Proxy>().is_ok() && "depth".parse::<Proxy>().is_err());
     }
 }

@@ -7,5 +7,6 @@ mod table;
 
 pub use categorical::{Categorical, CategoricalSpace, OneGene};
 pub use csv::Csv;
+pub(crate) use csv::unmarked;
 pub use problem::Problem;
 pub use table::{Table, TableColumns};

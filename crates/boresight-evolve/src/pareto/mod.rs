@@ -51,7 +51,8 @@ pub fn crowding_distance<P: AsRef<[f64]>>(front: &[P]) -> Vec<f64> {
     let mut distance = vec![0.0; front.len()];
     let mut order: Vec<usize> = (0..front.len()).collect();
     for objective in 0..front.first().map_or(0, |point| point.as_ref().len()) {
-        let value = |at: usize| front[at].as_ref()[objective];
+        // Halves, so that no difference of finite values overflows; their ratio is the same.
+        let value = |at: usize| 0.5 * front[at].as_ref()[objective];
         order.sort_by(|&left, &right| value(left).total_cmp(&value(right)).then(left.cmp(&right)));
         let (low, high) = (order[0], order[order.len() - 1]);
         let range = value(high) - value(low);
@@ -114,6 +115,8 @@ mod tests {
     fn equal_points_are_crowded_and_never_nan() {
         assert!(crowding_distance(&[[1.0, 2.0]; 3]).iter().all(|distance| distance.to_bits() == 0));
         assert!(crowding_distance::<[f64; 2]>(&[]).is_empty());
+        let wide = crowding_distance(&[[-f64::MAX], [0.0], [f64::MAX]]);
+        assert!((wide[1] - 1.0).abs() < f64::EPSILON, "{wide:?}");
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl NicheSurvival {
         let layers = non_dominated_sort(points, &minimise);
         let Some(front) = layers.first() else { return Vec::new() };
         self.scale.update(points, front);
-        let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(size);
+        let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(size.min(points.len()));
         for (number, layer) in layers.iter().enumerate() {
             let room = size - chosen.len();
             if layer.len() <= room {
