@@ -2,6 +2,7 @@
 
 use crate::Error;
 use boresight_core::{Context, Direction, Evaluator, Objective, Outcome, Seed};
+use boresight_data::{Dataset, Normalisation, Sampler, SamplerOptions};
 use boresight_ir::{Builder, Network, NodeId, Op, Shape, Weights};
 use boresight_kernels::{Loss, Team, loss_and_gradient};
 use boresight_plan::{Arithmetic, Mode, Plan};
@@ -87,6 +88,32 @@ pub struct ProxyBatch {
     pub labels: Vec<u8>,
     /// How many tiles.
     pub tiles: usize,
+}
+
+impl ProxyBatch {
+    /// So many training tiles of `tile` x `tile` pixels, drawn by `seed` and normalised as for training.
+    ///
+    /// # Errors
+    /// When tiles do not fit the scenes or an option lies outside its range.
+    pub fn of(
+        dataset: &Dataset,
+        tile: usize,
+        tiles: usize,
+        options: &SamplerOptions,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let sampler = Sampler::new(&dataset.train, tile, options)?;
+        let normalisation = Normalisation::of(dataset);
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for index in 0..tiles as u64 {
+            let drawn = sampler.sample(seed, index);
+            let start = images.len();
+            images.resize(start + drawn.counts.len(), 0.0);
+            normalisation.apply(&drawn.counts, &mut images[start..]);
+            labels.extend(drawn.mask);
+        }
+        Ok(Self { images, labels, tiles })
+    }
 }
 
 /// An evaluator of untrained networks. Weights are drawn from its own seed, so a verdict depends on the network alone and
@@ -303,6 +330,27 @@ mod tests {
         for middle in [Op::Relu, Op::Gelu, Op::Sigmoid] {
             evaluator_laws(&evaluator, &network(4, middle), [Context::new(Seed::new(1))]);
         }
+    }
+
+    #[test]
+    fn tiles_of_a_dataset_are_normalised_and_scored() {
+        let scenes = boresight_data::SyntheticOptions {
+            height: 32,
+            width: 32,
+            scenes: [2, 1, 1],
+            ..boresight_data::SyntheticOptions::default()
+        };
+        let dataset = boresight_data::synthetic(Seed::new(1), &scenes).unwrap();
+        let of = |tile| ProxyBatch::of(&dataset, tile, 3, &SamplerOptions::default(), Seed::new(2));
+        let batch = of(16).unwrap();
+        let bands = dataset.bands.len();
+        assert_eq!((batch.images.len(), batch.labels.len()), (3 * bands * 256, 3 * 256));
+        assert!(batch.images.iter().all(|value| value.abs() < 100.0), "counts are in the hundreds and more");
+        let mut builder = Builder::new(Shape::new(bands, 16, 16)).unwrap();
+        let last = builder.add("last", Op::Conv2d(Conv2d::same(2, 3)), &[builder.input()]).unwrap();
+        let network = builder.finish(last).unwrap();
+        assert!(scores(&batch, &network).iter().all(|score| score.is_finite()));
+        assert!(of(64).is_err());
     }
 
     #[test]
