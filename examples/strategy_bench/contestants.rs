@@ -3,7 +3,7 @@
 use crate::bench::{Bench, Variation};
 use crate::cli::{Cli, StrategyName};
 use boresight::core::{Evaluator, Proposal, SearchSpace, Seed, Strategy, TellError, Trial};
-use boresight::evolve::parts::lattice_directions;
+use boresight::evolve::parts::largest_lattice;
 use boresight::evolve::{
     Evolution, EvolutionSettings, GeneticAlgorithm, GeneticSettings, GuidedParts, GuidedSearch,
     GuidedSettings, LocalParts, LocalSearch, LocalSettings, Pace, Parts, RandomSearch, Ranking,
@@ -129,11 +129,4 @@ fn evolution<'run, B: Bench>(
         ..EvolutionSettings::generations(population, evaluations)
     };
     Ok(Evolution::new(bench.space(), parts, settings, seed)?)
-}
-
-/// The finest lattice of no more directions than there are members.
-fn largest_lattice(objectives: usize, population: usize) -> Vec<Vec<f64>> {
-    let finer = (1..=population).map(|divisions| lattice_directions(objectives, divisions));
-    let fitting = finer.take_while(|directions| directions.len() <= population);
-    fitting.last().unwrap_or_else(|| lattice_directions(objectives, 1))
 }

@@ -4,12 +4,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
 
 mod cli;
+mod limits;
 mod outcome;
 mod refusal;
 mod run;
 mod scenes;
 mod screen;
 mod setup;
+mod stops;
+mod strategies;
+mod warm;
 
 use clap::{CommandFactory, FromArgMatches};
 use cli::Cli;

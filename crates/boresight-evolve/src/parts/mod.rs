@@ -9,7 +9,7 @@ mod selection;
 mod survival;
 mod variation;
 
-pub use reference::{NicheSurvival, lattice_directions};
+pub use reference::{NicheSurvival, largest_lattice, lattice_directions};
 pub use selection::{Pairs, Tournament, Uniform};
 pub use survival::{OldestDies, Truncation};
 pub use variation::{FromSpace, Mutants, Sometimes, Unchanged, WarmStart};
