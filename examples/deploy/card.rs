@@ -201,9 +201,12 @@ impl Card<'_> {
         writeln!(
             text,
             "\n## Ranges\n\nMagnitudes before the conversion of constants, and of stored values on {} tiles of the validation \
-             split. Below 6.1e-5 FP16 loses digits, above 65504 it overflows. Of {} constants {lost} became zero.\n\n\
-             | layer | operator | smallest constant | largest | became zero | smallest value | largest | not finite |\n\
-             |---|---|---:|---:|---:|---:|---:|---:|",
+             split. Below 6.1e-5 FP16 loses digits, above 65504 it overflows. Of {} constants {lost} became zero. The last \
+             three columns are signal to noise in decibels: of the constants after their conversion, of the values, and of \
+             the values if this layer alone were the device's.\n\n\
+             | layer | operator | smallest constant | largest | became zero | smallest value | largest | too small | too large \
+             | constants dB | values dB | alone dB |\n\
+             |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
             TILES, self.verified.constants
         )?;
         for row in &self.verified.ranges {
@@ -213,9 +216,32 @@ impl Card<'_> {
             let flushed = if row.constants.is_some() { row.flushed.to_string() } else { String::new() };
             writeln!(
                 text,
-                "| {} | {} | {smallest} | {largest} | {flushed} | {least} | {most} | {} |",
-                row.node, row.op, row.activations.not_finite
+                "| {} | {} | {smallest} | {largest} | {flushed} | {least} | {most} | {:.2} % | {:.2} % | {} | {} | {} |",
+                row.node,
+                row.op,
+                100.0 * row.exact.underflow(),
+                100.0 * row.activations.overflow(),
+                if row.constants.is_some() { row.constants_ratio.to_string() } else { String::new() },
+                row.activations_ratio,
+                row.own_ratio
             )?;
+        }
+        self.findings(text)
+    }
+
+    fn findings(&self, text: &mut String) -> Result<(), Box<dyn Error>> {
+        let diagnosis = &self.verified.diagnosis;
+        writeln!(
+            text,
+            "\n## Diagnosis\n\nOn the same tiles the device changes the label of {:.3} % of the pixels; its logits have {} dB.\n",
+            100.0 * diagnosis.changed,
+            diagnosis.logits
+        )?;
+        if diagnosis.findings.is_empty() {
+            writeln!(text, "No layer adds noise of a hundredth of its results or more.")?;
+        }
+        for finding in &diagnosis.findings {
+            writeln!(text, "- {finding}.")?;
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ mod card;
 mod compiler;
 mod files;
 mod found;
+#[path = "../vessel_search/profile.rs"]
+mod profile;
 #[path = "../vessel_search/refusal.rs"]
 mod refusal;
 #[path = "../vessel_search/scenes.rs"]
@@ -49,6 +51,11 @@ struct Cli {
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
 
+    /// Further profiles under which the FP32 and the FP16 file are scored, by name or as TOML files,
+    /// separated by commas.
+    #[arg(long, value_delimiter = ',', value_name = "NAME|FILE,...", verbatim_doc_comment)]
+    profile: Vec<String>,
+
     /// Folder of the compiler, where it is not the one that tools/myriad/setup.py chooses.
     #[arg(long, value_name = "DIR")]
     compiler: Option<PathBuf>,
@@ -70,6 +77,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
+    let further: Vec<_> = cli.profile.iter().map(|name| profile::read(name)).collect::<Result<_, _>>()?;
     let found = Found::read(&cli.run, cli.data.as_deref())?;
     let out = cli.out.clone().unwrap_or_else(|| cli.run.join("artifact"));
     let staging = Staging::new(&out)?;
@@ -86,7 +94,7 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         }
     };
     eprintln!("Scoring every file on the simulated device");
-    let verified = verified::verify(&found, &staging)?;
+    let verified = verified::verify(&found, &staging, &further)?;
     let vpu = Vpu::new(Device::named("myriad-x")?);
     let card = card::Card { found: &found, compiled: &compiled, verified: &verified, vpu: &vpu };
     staging.write("card.md", card.text()?.as_bytes())?;

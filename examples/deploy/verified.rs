@@ -4,10 +4,10 @@ use crate::files::{Staging, onnx_name};
 use crate::found::{FORMS, Found};
 use boresight::data::Split;
 use boresight::deploy::onnx::{Form, Model, ReadOptions, read};
-use boresight::deploy::{Deployment, LayerRange, layer_ranges};
+use boresight::deploy::{Deployment, Diagnosis, LayerRange, diagnose, layer_ranges};
 use boresight::eval::{Device, Intake, Score, Simulated, confusion};
 use boresight::ir::InputForm;
-use boresight::numerics::{ConstantRule, NumericProfile};
+use boresight::numerics::NumericProfile;
 use std::error::Error;
 
 /// Tiles on which ranges are observed.
@@ -28,6 +28,7 @@ pub(crate) struct Row {
 pub(crate) struct Verified {
     pub(crate) rows: Vec<Row>,
     pub(crate) ranges: Vec<LayerRange>,
+    pub(crate) diagnosis: Diagnosis,
     /// Constants in all.
     pub(crate) constants: usize,
 }
@@ -43,27 +44,44 @@ impl Verified {
     }
 }
 
+/// What else is scored: the other end of the bracket, where the profile is one of the Myriad X, and what was asked for.
+fn others(own: &NumericProfile, further: &[NumericProfile]) -> Vec<NumericProfile> {
+    let ends = [NumericProfile::myriad_x_optimistic(), NumericProfile::myriad_x_pessimistic()];
+    let is_end = ends.iter().any(|end| end.name == own.name);
+    let bracket = ends.into_iter().filter(|end| is_end && end.name != own.name);
+    bracket.chain(further.iter().cloned()).collect()
+}
+
 /// Scores every file; the first row is the FP32 file under the profile of the run, and must score as the run says.
-pub(crate) fn verify(found: &Found, staging: &Staging) -> Result<Verified, Box<dyn Error>> {
+pub(crate) fn verify(
+    found: &Found,
+    staging: &Staging,
+    further: &[NumericProfile],
+) -> Result<Verified, Box<dyn Error>> {
     let own = &found.artifact.profile;
+    let others = others(own, further);
     let mut rows = Vec::new();
     for form in FORMS {
         let model = model(staging, form)?;
-        // An FP16 file's constants are converted already.
-        let converted = NumericProfile { constants: ConstantRule::IeeeF16, ..own.clone() };
-        let profiles = match form {
-            Form::Fp16 => vec![converted],
-            // A tool chain takes constants that are cast to FP32 for those of an FP32 file.
-            _ => vec![own.clone(), NumericProfile::f32(), NumericProfile::ieee_f16()],
-        };
+        let mut profiles = vec![own.clone()];
+        // To a tool chain FP16 weights that are cast to FP32 are what the FP32 file has.
+        if form != Form::Fp16Weights {
+            profiles.extend(others.iter().cloned());
+        }
+        if model.is_fp16 {
+            profiles = profiles.iter().map(NumericProfile::preconverted).collect();
+        } else {
+            profiles.extend([NumericProfile::f32(), NumericProfile::ieee_f16()]);
+        }
         for profile in profiles {
             rows.push(row(found, form, &model, &profile)?);
         }
     }
     check(found, &rows[0])?;
-    let deployment = deploy(&model(staging, Form::Fp32)?, own)?;
-    let ranges = layer_ranges(&deployment, &tiles(found)?)?;
-    Ok(Verified { rows, ranges, constants: deployment.network().parameter_count() })
+    let deployment = found.artifact.deploy(&found.weights)?;
+    let tiles = tiles(found)?;
+    let (ranges, diagnosis) = (layer_ranges(&deployment, &tiles)?, diagnose(&deployment, &tiles)?);
+    Ok(Verified { rows, ranges, diagnosis, constants: deployment.network().parameter_count() })
 }
 
 fn model(staging: &Staging, form: Form) -> Result<Model, Box<dyn Error>> {

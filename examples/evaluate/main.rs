@@ -4,6 +4,10 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
 #![expect(clippy::doc_markdown, reason = "the comments on the command line are the text of --help")]
 
+#[path = "../vessel_search/mapping.rs"]
+mod mapping;
+#[path = "../vessel_search/profile.rs"]
+mod profile;
 #[path = "../vessel_search/refusal.rs"]
 mod refusal;
 mod report;
@@ -14,12 +18,12 @@ use boresight::data::{Dataset, FolderOptions, Split, read_folder};
 use boresight::deploy::{Deployment, onnx};
 use boresight::eval::{CommandDevice, Device, DeviceRunner, Scaled, Simulated, predict};
 use boresight::metrics::{Confusion, LabelPair};
-use boresight::numerics::NumericProfile;
+use boresight::vpu::Vpu;
 use clap::{Parser, ValueEnum};
 use report::Report;
 use source::Source;
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Scores a network on whole scenes, on the simulated device or on a real one.
@@ -140,7 +144,7 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
-    let profile = cli.profile.as_deref().map(profile).transpose()?;
+    let profile = cli.profile.as_deref().map(profile::read).transpose()?;
     let source = Source::read(&cli.network, cli.tile)?;
     source.check_options(cli)?;
     let options =
@@ -151,8 +155,11 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     if let Some(tile) = cli.tile.filter(|&tile| tile != side) {
         return Err(format!("--tile {tile}: the network reads tiles of {side} x {side} pixels").into());
     }
+    let vpu = Vpu::new(boresight::vpu::Device::named("myriad-x")?);
+    let mapping = mapping::of(&vpu, prepared.deployment.network());
+    let deployment = prepared.deployment.mapped(&mapping);
     let exchange = exchange(cli)?;
-    let mut runner = Scaled::new(load(cli, &exchange, &prepared.deployment)?, prepared.factor);
+    let mut runner = Scaled::new(load(cli, &exchange, &deployment)?, prepared.factor);
     // A device has numerics of its own.
     let profile = cli.runner.as_ref().map_or(prepared.profile, |command| format!("device: {command}"));
     let report = score(cli, &mut runner, &dataset, &profile, side)?;
@@ -163,15 +170,6 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
         report.print();
     }
     Ok(())
-}
-
-/// The embedded profile of this name, or that of a TOML file.
-fn profile(name: &str) -> Result<NumericProfile, Box<dyn Error>> {
-    if Path::new(name).extension().is_some_and(|extension| extension == "toml") {
-        let text = std::fs::read_to_string(name).map_err(|error| format!("--profile {name}: {error}"))?;
-        return Ok(NumericProfile::from_toml(&text).map_err(|error| format!("--profile {name}: {error}"))?);
-    }
-    Ok(NumericProfile::named(name).map_err(|error| format!("--profile: {error}"))?)
 }
 
 /// The folder for the exchange with a device; a temporary one is removed at the end.

@@ -107,11 +107,11 @@ impl Source {
                 (deployment, profile, 1.0)
             }
             Self::Made { model, told: Some(told) } => {
-                let profile = profile.unwrap_or_else(NumericProfile::myriad_x_optimistic);
+                let profile = of_file(&model, profile);
                 (told.deploy(&model.network, &model.weights, &profile)?, profile, 1.0)
             }
             Self::Made { model, told: None } => {
-                let profile = profile.unwrap_or_else(NumericProfile::myriad_x_optimistic);
+                let profile = of_file(&model, profile);
                 made_elsewhere(cli, &model, profile, dataset)?
             }
         };
@@ -125,6 +125,12 @@ impl Source {
         }
         Ok(Prepared { deployment, profile: profile.name, factor })
     }
+}
+
+/// The profile for a file: constants that are FP16 in it are converted already.
+fn of_file(model: &onnx::Model, profile: Option<NumericProfile>) -> NumericProfile {
+    let profile = profile.unwrap_or_else(NumericProfile::myriad_x_optimistic);
+    if model.is_fp16 && !profile.keeps_f32() { profile.preconverted() } else { profile }
 }
 
 /// A network of an ONNX file that tells nothing of its input. It pads as all of ONNX does, with zero, which for what

@@ -41,6 +41,9 @@ struct Options {
     /// Timed steps.
     #[arg(long, default_value_t = 10)]
     repeats: usize,
+    /// Time FP16-aware steps with FP16 sums as well, which take several times as long.
+    #[arg(long)]
+    f16_sums: bool,
     /// Print one line of JSON.
     #[arg(long)]
     json: bool,
@@ -63,6 +66,12 @@ struct Report {
     step_ms: f64,
     /// The same in FP16-aware training of the folded network under `myriad-x-optimistic`.
     step_fp16_ms: f64,
+    /// The same under `myriad-x-pessimistic`, where sums are FP16.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_f16_sums_ms: Option<f64>,
+    /// The latter divided by the former: what FP16 sums cost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    f16_sums_cost: Option<f64>,
     /// Most memory that the process held; none where the system does not tell.
     peak_rss_mb: Option<f64>,
 }
@@ -74,14 +83,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(std::fs::write(file, network.to_json())?);
     }
     let weights = Weights::initial(&network, Seed::new(1));
+    let forward_ms = forward(&options, &network, &weights)?;
+    let step_ms = steps(&options, &network, None, &NumericProfile::f32())?;
+    let peak_rss_mb = peak_rss_mb();
+    let (folded, masters) = fold_batch_norm(&network, &weights)?;
+    let aware = |profile: &NumericProfile| steps(&options, &folded, Some(&masters), profile);
+    let step_fp16_ms = aware(&NumericProfile::myriad_x_optimistic())?;
+    let pessimistic = NumericProfile::myriad_x_pessimistic();
+    let step_f16_sums_ms = options.f16_sums.then(|| aware(&pessimistic)).transpose()?;
     let report = Report {
-        forward_ms: forward(&options, &network, &weights)?,
-        step_ms: steps(&options, &network, None, &NumericProfile::f32())?,
-        peak_rss_mb: peak_rss_mb(),
-        step_fp16_ms: {
-            let (folded, weights) = fold_batch_norm(&network, &weights)?;
-            steps(&options, &folded, Some(&weights), &NumericProfile::myriad_x_optimistic())?
-        },
+        forward_ms,
+        step_ms,
+        peak_rss_mb,
+        step_fp16_ms,
+        step_f16_sums_ms,
+        f16_sums_cost: step_f16_sums_ms.map(|sums| sums / step_fp16_ms),
         parameters: network.parameter_count(),
         size: options.size,
         batch: options.batch,
@@ -104,6 +120,7 @@ fn network(options: &Options) -> Result<Network, Box<dyn Error>> {
     let settings = SpaceSettings {
         bands: options.bands,
         tile: options.size,
+        rule: genotype.rule,
         max_parameters: usize::MAX,
         ..SpaceSettings::default()
     };

@@ -4,10 +4,8 @@
 use boresight::evolve::FitnessForm;
 use boresight::ir::InputForm;
 use boresight::space::ChannelRule;
-use clap::parser::ValueSource;
-use clap::{ArgMatches, Args, Parser, ValueEnum};
+use clap::{Args, Parser, ValueEnum};
 use serde::{Deserialize, Serialize};
-use std::error::Error;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
@@ -238,9 +236,34 @@ pub(crate) struct Configuration {
     #[arg(long, default_value = "myriad-x", value_name = "NAME", help_heading = "Device")]
     pub(crate) device: String,
 
-    /// What the device does to numbers: myriad-x-optimistic, ieee-f16 or f32.
-    #[arg(long, default_value = "myriad-x-optimistic", value_name = "NAME", help_heading = "Device")]
+    /// What the device does to numbers: myriad-x-optimistic, myriad-x-pessimistic, ieee-f16,
+    /// bfloat16, int8, f32, or a TOML file of yours.
+    #[arg(
+        long,
+        default_value = "myriad-x-optimistic",
+        value_name = "NAME|FILE",
+        help_heading = "Device",
+        verbatim_doc_comment
+    )]
     pub(crate) profile: String,
+
+    /// When networks are fine-tuned under the numerics of the device: each candidate in the search
+    /// (its score is that of the aligned network), only the winner, or none.
+    #[arg(long, value_enum, default_value_t, help_heading = "Training", verbatim_doc_comment)]
+    #[serde(default, skip_serializing_if = "Align::is_search")]
+    pub(crate) align: Align,
+
+    /// Epochs of FP16-aware fine-tuning for the winner, once it is found. Default: those of
+    /// --finetune-epochs with --align final, else 0.
+    #[arg(
+        long,
+        value_parser = at_least::<0>,
+        value_name = "N",
+        help_heading = "Training",
+        verbatim_doc_comment
+    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) final_align_epochs: Option<usize>,
 
     /// What the deployed network reads: raw sensor counts, with the normalisation folded into
     /// its first layer, or tiles that were normalised before.
@@ -284,6 +307,27 @@ impl StrategyName {
     /// Whether it can do without generations.
     pub(crate) const fn breeds_one_by_one(self) -> bool {
         matches!(self, Self::Nsga2 | Self::Nsga3 | Self::Aging | Self::Halving)
+    }
+}
+
+/// When networks are fine-tuned under the numerics of the device.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Align {
+    /// Every candidate.
+    #[default]
+    Search,
+    /// The winner alone.
+    Final,
+    /// None.
+    Never,
+}
+
+impl Align {
+    /// Runs of earlier versions knew nothing else, and their files say nothing of it.
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks by reference")]
+    const fn is_search(&self) -> bool {
+        matches!(self, Self::Search)
     }
 }
 
@@ -355,23 +399,4 @@ fn positive(text: &str) -> Result<f64, String> {
 
 fn fitness_form(text: &str) -> Result<String, String> {
     text.parse::<FitnessForm>().map(|_| text.to_owned()).map_err(|error| error.to_string())
-}
-
-/// `--resume` takes every setting from the run folder, so none may stand beside it but where the scenes lie now, and when to
-/// stop.
-pub(crate) fn check_resume(cli: &Cli, matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
-    if cli.resume.is_none() {
-        return Ok(());
-    }
-    let given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let beside = ["resume", "workers", "data", "after", "stagnant", "at"];
-    let names = matches.ids().map(clap::Id::as_str).filter(|name| !beside.contains(name));
-    match names.filter(|name| !["Configuration", "Stopping"].contains(name)).find(given) {
-        Some(name) => {
-            let flag = name.replace('_', "-");
-            Err(format!("--resume takes its settings from the run folder, so --{flag} cannot be given")
-                .into())
-        }
-        None => Ok(()),
-    }
 }

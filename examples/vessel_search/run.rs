@@ -4,7 +4,7 @@ use crate::cli::{Cli, Configuration};
 use crate::outcome::Summary;
 use crate::screen::{Screen, Watcher};
 use crate::warm::Warm;
-use crate::{limits, outcome, setup, stops, strategies};
+use crate::{limits, mapping, outcome, profile, setup, stops, strategies};
 use boresight::core::{Direction, Objective, Trial};
 use boresight::data::Dataset;
 use boresight::eval::{BandStatistics, EvaluationSettings, FinalTraining, Finalist, SegmentationEvaluator};
@@ -67,6 +67,8 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     }
     let space = setup::space(&configuration, &dataset, &vpu)?;
     let settings = setup::evaluation(&configuration, &dataset)?;
+    setup::final_alignment(&configuration, &settings.training)?;
+    let mapping = |network: &_| mapping::of(&vpu, network);
     let cheap = limits::cheap(&configuration.limit, vpu.clone())?;
     let mut stops = stops::rules(&cli.stopping, &ranking)?;
     let warm = match &cli.warm_start {
@@ -74,12 +76,10 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         None => Warm::default(),
     };
     let (_, planned) = strategies::strategy(&configuration, &space, &ranking, &warm.first)?;
-    let screen = match configuration.waiting {
-        Some(_) => Screen::new("trial", planned),
-        None => Screen::new("generation", configuration.generations),
-    };
+    let screen = screen(&configuration, planned);
     let progress = |trial, phase, event: &_| screen.train(trial, phase, event);
-    let evaluator = SegmentationEvaluator::new(&dataset, &settings, vpu, &measures, &progress)?;
+    let evaluator =
+        SegmentationEvaluator::new(&dataset, &settings, vpu.clone(), &measures, &progress)?.mapped(&mapping);
     let folder = match (&cli.resume, &cli.out) {
         (Some(folder), _) => RunFolder::open(folder).map_err(about("--resume"))?,
         (None, Some(folder)) => RunFolder::create(folder).map_err(about("--out"))?,
@@ -118,6 +118,14 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     outcome::write(&session, winner.as_ref(), &summary)?;
     outcome::print(&summary, &folder);
     Ok(())
+}
+
+/// Counts trials where there are no generations.
+fn screen(configuration: &Configuration, planned: usize) -> Screen {
+    match configuration.waiting {
+        Some(_) => Screen::new("trial", planned),
+        None => Screen::new("generation", configuration.generations),
+    }
 }
 
 /// What an earlier run was started with.
@@ -231,6 +239,10 @@ impl Session<'_> {
             "settings": self.configuration_without_paths(),
             "data": self.dataset.fingerprint,
         });
+        // A file may change between a run and its resumption.
+        if profile::is_file(&self.configuration.profile) {
+            configuration["profile"] = serde_json::to_value(&self.settings.profile)?;
+        }
         if !warm.first.is_empty() {
             configuration["warm_start"] = serde_json::to_value(&warm.first)?;
         }
@@ -297,8 +309,13 @@ impl Session<'_> {
         self.screen.say(&format!("Winner: trial {}; {more}scoring on the test split", trial.id.0));
         let further = (epochs > 0).then(|| TrainSettings { epochs, ..self.settings.training.clone() });
         let network = self.space.decode(&trial.proposal.genotype)?;
-        let training =
-            FinalTraining { run: setup::seed(self.configuration), further: further.as_ref(), threads };
+        let alignment = setup::final_alignment(self.configuration, &self.settings.training)?;
+        let training = FinalTraining {
+            run: setup::seed(self.configuration),
+            further: further.as_ref(),
+            alignment: alignment.as_ref(),
+            threads,
+        };
         let weights = self.folder.file("weights");
         let finalist = self.evaluator.finish(&network, trial.id, &weights, training)?;
         self.screen.say_pace(self.configuration.batch, &format!("on {threads} threads"));

@@ -1,13 +1,12 @@
 //! From a configuration to data, space, strategy and evaluation settings; everything is checked here.
 
-use crate::cli::Configuration;
-use crate::scenes;
+use crate::cli::{Align, Configuration};
+use crate::{profile, scenes};
 use boresight::core::Seed;
 use boresight::data::{Dataset, SamplerOptions};
 use boresight::eval::{EvaluationSettings, Measure};
 use boresight::evolve::Ranking;
 use boresight::ir::Network;
-use boresight::numerics::NumericProfile;
 use boresight::space::{SpaceSettings, UnetSpace};
 use boresight::train::{Loss, TrainSettings};
 use boresight::vpu::{Device, Vpu};
@@ -78,6 +77,28 @@ pub(crate) fn ranking(configuration: &Configuration) -> Result<(Vec<Measure>, Ra
     Ok((measures, Ranking::Pareto { directions }))
 }
 
+/// How a network trained with `training` is fine-tuned for so many epochs; `None` without epochs.
+fn fine_tuning(training: &TrainSettings, epochs: usize) -> Option<TrainSettings> {
+    let learning_rate = TrainSettings::finetune(epochs).learning_rate;
+    (epochs > 0).then(|| TrainSettings { learning_rate, epochs, ..training.clone() })
+}
+
+/// How the winner alone is fine-tuned.
+pub(crate) fn final_alignment(
+    configuration: &Configuration,
+    training: &TrainSettings,
+) -> Result<Option<TrainSettings>, Box<dyn Error>> {
+    let epochs = match (configuration.align, configuration.final_align_epochs) {
+        (Align::Never, Some(1..)) => {
+            return Err("--final-align-epochs: --align never aligns nothing".into());
+        }
+        (Align::Never, _) | (Align::Search, None) => 0,
+        (_, Some(epochs)) => epochs,
+        (Align::Final, None) => configuration.finetune_epochs,
+    };
+    Ok(fine_tuning(training, epochs))
+}
+
 /// How candidates are trained, converted and scored.
 pub(crate) fn evaluation(
     configuration: &Configuration,
@@ -90,20 +111,15 @@ pub(crate) fn evaluation(
         loss: Loss { ignore: dataset.ignore, ..recipe.loss.clone() },
         ..recipe
     };
-    let epochs = configuration.finetune_epochs;
-    let alignment = (epochs > 0).then(|| TrainSettings {
-        learning_rate: TrainSettings::finetune(epochs).learning_rate,
-        epochs,
-        ..training.clone()
-    });
+    let epochs = if configuration.align == Align::Search { configuration.finetune_epochs } else { 0 };
+    let alignment = fine_tuning(&training, epochs);
     Ok(EvaluationSettings {
         tile: configuration.tile,
         samples_per_epoch: configuration.samples_per_epoch,
         sampler: SamplerOptions { ignore: dataset.ignore, ..SamplerOptions::default() },
         training,
         alignment,
-        profile: NumericProfile::named(&configuration.profile)
-            .map_err(|error| format!("--profile: {error}"))?,
+        profile: profile::read(&configuration.profile)?,
         input: configuration.input.into(),
     })
 }

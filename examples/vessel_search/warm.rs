@@ -1,6 +1,7 @@
 //! Starting from networks that are known: a list of codes, or what an earlier run found.
 
 use crate::cli::{Configuration, StrategyName};
+use crate::profile;
 use crate::run::recorded;
 use boresight::core::{Fidelity, SearchSpace, Trial, TrialId};
 use boresight::eval::SegmentationEvaluator;
@@ -77,7 +78,9 @@ impl Warm {
         let competing = competing.filter(|trial| ranking.competes(&trial.verdict));
         let mut first = different(competing.map(|trial| trial.proposal.genotype.clone()).collect(), space);
         first.truncate(configuration.population);
-        let equal = earlier.data.fingerprint == fingerprint
+        // A file of the same name may say something else.
+        let equal = !profile::is_file(&configuration.profile)
+            && earlier.data.fingerprint == fingerprint
             && comparable(&earlier.configuration) == comparable(configuration)
             && ![earlier.configuration.strategy, configuration.strategy].contains(&StrategyName::Halving);
         let weights = weights(folder, ranking, &trials, &first).filter(|_| equal);

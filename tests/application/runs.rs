@@ -182,11 +182,7 @@ fn what_costs_too_much_is_not_trained() {
     );
     let answer = succeed("vessel_search", &words(&line));
     assert!(answer.stdout.starts_with("No candidate could be measured"), "{}", answer.stdout);
-    assert!(
-        answer.stderr.contains("infeasible, parameters is broken by "),
-        "{}",
-        answer.stderr
-    );
+    assert!(answer.stderr.contains("infeasible, parameters is broken by "), "{}", answer.stderr);
     assert!(answer.stderr.contains("u1;w;n;ca8r-x;ca8r-x;ca8r-x"), "{}", answer.stderr);
     let found = verdicts(&run);
     assert!(found.len() == 5 && found.iter().all(|verdict| verdict["verdict"] == "infeasible"), "{found:?}");

@@ -1,10 +1,10 @@
 //! A network as a device holds it.
 
 use crate::Error;
-use boresight_ir::{InputForm, Network, Role, Weights, fold_batch_norm};
+use boresight_ir::{InputForm, Network, Role, Weights, fold_batch_norm, separate_batch_norm};
 use boresight_kernels::Planes;
-use boresight_numerics::{ConversionCount, NumericProfile};
-use boresight_plan::Projection;
+use boresight_numerics::{BatchNorm, ConversionCount, NumericProfile};
+use boresight_plan::{Mapping, Projection};
 use std::ops::Range;
 
 /// Statistics of one band's counts over the training split.
@@ -14,6 +14,21 @@ pub struct Band {
     pub mean: f32,
     /// Standard deviation, in counts, above 0.
     pub deviation: f32,
+}
+
+/// `network` as `profile` has its batch normalisations: folded, or as scales and shifts; with its weights.
+///
+/// # Errors
+/// When `weights` are not of this network.
+pub fn without_batch_norm(
+    network: &Network,
+    weights: &Weights,
+    profile: &NumericProfile,
+) -> Result<(Network, Weights), Error> {
+    Ok(match profile.batch_norm {
+        BatchNorm::Folded => fold_batch_norm(network, weights)?,
+        BatchNorm::Separate => separate_batch_norm(network, weights)?,
+    })
 }
 
 /// A network with the constants that a device holds and the rules by which it reads images and stores activations.
@@ -42,7 +57,7 @@ impl Deployment {
         input: InputForm,
         profile: &NumericProfile,
     ) -> Result<Self, Error> {
-        let (folded, weights) = fold_batch_norm(network, weights)?;
+        let (folded, weights) = without_batch_norm(network, weights, profile)?;
         Self::new(folded, &weights, bands, input, profile)
     }
 
@@ -60,9 +75,36 @@ impl Deployment {
     pub fn padding_with_mean(mut self) -> Self {
         let border = &mut self.constants[self.border.clone()];
         border.copy_from_slice(&self.projection.mean_border());
-        self.projection.profile().round_input(border);
+        self.projection.profile().input_rounding().tensor(border);
         self.pads_with_mean = true;
         self
+    }
+
+    /// The same network where a tool chain has decided about single convolutions.
+    #[must_use]
+    pub fn mapped(mut self, mapping: &Mapping) -> Self {
+        self.projection = self.projection.mapped(&self.network, mapping);
+        let border = self.constants[self.border.clone()].to_vec();
+        self.lost = self.projection.constants(self.master.values(), &mut self.constants);
+        self.constants[self.border.clone()].copy_from_slice(&border);
+        self
+    }
+
+    /// The same network, reading the same images, where nothing is rounded: what conversion is compared with.
+    #[must_use]
+    pub fn exact(&self) -> Self {
+        let constants = self.unconverted().values().to_vec();
+        Self {
+            projection: self.projection.exact(),
+            constants,
+            lost: ConversionCount::default(),
+            ..self.clone()
+        }
+    }
+
+    /// The same network with constants that were converted otherwise.
+    pub(crate) fn holding(&self, constants: &[f32]) -> Self {
+        Self { constants: constants.to_vec(), ..self.clone() }
     }
 
     fn new(

@@ -35,7 +35,9 @@ impl Simulator {
 
     /// Memory for it.
     pub fn memory(&self) -> Memory {
-        Memory { images: vec![0.0; self.plan.input_planes().len()], plan: self.plan.workspace() }
+        let mut plan = self.plan.workspace();
+        self.deployment.projection().describe_sums(self.deployment.constants(), &mut plan);
+        Memory { images: vec![0.0; self.plan.input_planes().len()], plan }
     }
 
     /// Shape of the counts `[batch, bands, height, width]`.

@@ -3,14 +3,14 @@
 use crate::scoring::{Score, confusion};
 use crate::{Device, Error, EvaluationSettings, Measure, SceneTiles, Simulated};
 use boresight_core::{
-    Context, Cost, CostModel, Evaluator, Fit, Objective, Outcome, Seed, TrainEvent, Trainer, TrialId,
-    Violation,
+    Context, Cost, CostModel, Evaluator, Fit, Objective, Observer, Outcome, Seed, TrainEvent, Trainer,
+    TrialId, Violation,
 };
 use boresight_data::{Dataset, Normalisation, Scene};
-use boresight_deploy::{Band, Deployment};
-use boresight_ir::{InputForm, Network, Shape, Weights, fold_batch_norm};
+use boresight_deploy::{Band, Deployment, Mapping, without_batch_norm};
+use boresight_ir::{InputForm, Network, Shape, Weights};
 use boresight_numerics::NumericProfile;
-use boresight_train::{SegmentationTrainer, TrainSettings, Validation, to_safetensors};
+use boresight_train::{Aligned, SegmentationTrainer, TrainSettings, Validation, to_safetensors};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -42,8 +42,12 @@ pub struct SegmentationEvaluator<'run, C> {
     objectives: Vec<Objective>,
     weights: Option<PathBuf>,
     device: &'run dyn Device,
+    mapping: &'run MappingOf<'run>,
     progress: &'run Progress<'run>,
 }
+
+/// What a tool chain decides about the convolutions of a network, see [`Mapping`].
+pub type MappingOf<'run> = dyn Fn(&Network) -> Mapping + Send + Sync + 'run;
 
 impl<C: fmt::Debug> fmt::Debug for SegmentationEvaluator<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -54,6 +58,9 @@ impl<C: fmt::Debug> fmt::Debug for SegmentationEvaluator<'_, C> {
             .finish_non_exhaustive()
     }
 }
+
+/// What sees the training of one candidate.
+type Watcher<'watch> = dyn Observer<TrainEvent> + 'watch;
 
 /// A training to be done.
 #[derive(Clone, Copy, Debug)]
@@ -103,6 +110,7 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
             objectives: measures.iter().map(|measure| measure.objective()).collect(),
             weights: None,
             device: &Simulated,
+            mapping: &|_| Mapping::default(),
             progress,
         })
     }
@@ -120,6 +128,12 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         Self { device, ..self }
     }
 
+    /// The same evaluator on a device whose tool chain decides so about convolutions. Training takes no account of it.
+    #[must_use]
+    pub fn mapped(self, mapping: &'run MappingOf<'run>) -> Self {
+        Self { mapping, ..self }
+    }
+
     /// The two files in `folder` that keep a trial's weights: FP32, and aligned masters of the folded network.
     pub fn weights_of(folder: &Path, trial: TrialId) -> [PathBuf; 2] {
         ["fp32", "aligned"].map(|form| folder.join(format!("trial-{:05}-{form}.safetensors", trial.0)))
@@ -128,6 +142,10 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
     /// Statistics of the training split, for each band.
     pub fn bands(&self) -> &[Band] {
         &self.bands
+    }
+
+    pub(crate) const fn settings(&self) -> &EvaluationSettings {
+        self.settings
     }
 
     pub(crate) const fn dataset(&self) -> &'run Dataset {
@@ -157,42 +175,54 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         work: Work<'_>,
     ) -> Result<Fit<Weights>, Error> {
         let profile = NumericProfile::f32();
-        self.fit(network, settings, &profile, InputForm::Normalised, start, (Phase::Training, work))
+        let form = InputForm::Normalised;
+        let train = |trainer: SegmentationTrainer<'_>, observer: &mut Watcher<'_>| {
+            trainer.train(network, work.context, observer)
+        };
+        self.fit(settings, (&profile, form), start, (Phase::Training, work), train)
     }
 
-    /// Folds the network and fine-tunes it under the device's numerics, where the settings ask for it.
+    /// Fine-tunes the network under the device's numerics as the settings say; without settings it is only folded.
     pub(crate) fn align(
         &self,
         network: &Network,
         fp32: Weights,
+        settings: Option<&TrainSettings>,
         work: Work<'_>,
     ) -> Result<Fit<Candidate>, Error> {
-        let (folded, masters) = fold_batch_norm(network, &fp32)?;
-        let fit = match &self.settings.alignment {
-            None => Fit::Trained(masters),
+        let (profile, input) = (&self.settings.profile, self.settings.input);
+        let fit = match settings {
+            None => {
+                let (network, weights) = without_batch_norm(network, &fp32, profile)?;
+                Fit::Trained(Aligned { network, weights })
+            }
             Some(settings) => {
-                let (profile, input) = (&self.settings.profile, self.settings.input);
                 let seed = work.context.seed.derive("alignment", 0);
-                let work = Work { context: &Context { seed, ..work.context.clone() }, ..work };
-                self.fit(&folded, settings, profile, input, Some(&masters), (Phase::Alignment, work))?
+                let context = Context { seed, ..work.context.clone() };
+                let align = |trainer: SegmentationTrainer<'_>, observer: &mut Watcher<'_>| {
+                    trainer.align(network, &context, observer)
+                };
+                let phase = (Phase::Alignment, Work { context: &context, ..work });
+                self.fit(settings, (profile, input), Some(&fp32), phase, align)?
             }
         };
         Ok(match fit {
-            Fit::Trained(aligned) => Fit::Trained(Candidate { fp32, aligned, folded }),
+            Fit::Trained(Aligned { network: folded, weights: aligned }) => {
+                Fit::Trained(Candidate { fp32, aligned, folded })
+            }
             Fit::Diverged { reason } => Fit::Diverged { reason: format!("fine-tuning: {reason}") },
             Fit::Interrupted => Fit::Interrupted,
         })
     }
 
-    fn fit(
+    fn fit<M>(
         &self,
-        network: &Network,
         settings: &TrainSettings,
-        profile: &NumericProfile,
-        input: InputForm,
+        (profile, input): (&NumericProfile, InputForm),
         start: Option<&Weights>,
         (phase, work): (Phase, Work<'_>),
-    ) -> Result<Fit<Weights>, Error> {
+        train: impl FnOnce(SegmentationTrainer<'_>, &mut Watcher<'_>) -> Result<Fit<M>, boresight_train::Error>,
+    ) -> Result<Fit<M>, Error> {
         let (tile, count) = (self.settings.tile, self.settings.samples_per_epoch);
         let examples = SceneTiles::new(&self.dataset.train, tile, count, &self.settings.sampler)?;
         let mean: Vec<f32> = self.bands.iter().map(|band| band.mean).collect();
@@ -210,7 +240,7 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
             validation: if work.keeps_best { Some(&validation) } else { None },
         };
         let mut observer = |event: &TrainEvent| (self.progress)(work.context.trial, phase, event);
-        Ok(trainer.train(network, work.context, &mut observer)?)
+        Ok(train(trainer, &mut observer)?)
     }
 
     /// The three deployments of a candidate: as trained, converted, aligned.
@@ -220,10 +250,15 @@ impl<'run, C> SegmentationEvaluator<'run, C> {
         candidate: &Candidate,
     ) -> Result<[Deployment; 3], Error> {
         let EvaluationSettings { profile, input, .. } = self.settings;
+        let convert = |network: &Network, weights| {
+            let deployment = Deployment::convert(network, weights, &self.bands, *input, profile)?;
+            let mapping = (self.mapping)(deployment.network());
+            Ok::<_, Error>(deployment.mapped(&mapping))
+        };
         Ok([
             Deployment::undeployed(network, &candidate.fp32, &self.bands)?,
-            Deployment::convert(network, &candidate.fp32, &self.bands, *input, profile)?,
-            Deployment::convert(&candidate.folded, &candidate.aligned, &self.bands, *input, profile)?,
+            convert(network, &candidate.fp32)?,
+            convert(&candidate.folded, &candidate.aligned)?,
         ])
     }
 
@@ -291,7 +326,7 @@ where
         // Other candidates are trained beside this one.
         let work = Work { context, threads: NonZeroUsize::MIN, keeps_best: false };
         let fit = match self.train(network, &self.settings.training, None, work)? {
-            Fit::Trained(weights) => self.align(network, weights, work)?,
+            Fit::Trained(weights) => self.align(network, weights, self.settings.alignment.as_ref(), work)?,
             Fit::Diverged { reason } => Fit::Diverged { reason },
             Fit::Interrupted => Fit::Interrupted,
         };

@@ -3,8 +3,8 @@
 use crate::evaluator::{Candidate, Work, final_seed};
 use crate::{Error, Score, SegmentationEvaluator};
 use boresight_core::{Context, Cost, CostModel, Fidelity, Fit, Seed, TrialId};
-use boresight_deploy::Deployment;
-use boresight_ir::{Network, fold_batch_norm};
+use boresight_deploy::{Deployment, without_batch_norm};
+use boresight_ir::Network;
 use boresight_train::{TrainSettings, read_weights};
 use std::fmt;
 use std::num::NonZeroUsize;
@@ -18,6 +18,9 @@ pub struct FinalTraining<'run> {
     /// Trains the winner on, then aligns it again, each time keeping the weights that are best on the validation
     /// split, those before it among them; `None` leaves its weights as they are.
     pub further: Option<&'run TrainSettings>,
+    /// Fine-tunes the winner (once more, where candidates were fine-tuned) when that is done, keeping the best weights likewise;
+    /// `None`: only what follows from training it on.
+    pub alignment: Option<&'run TrainSettings>,
     /// Threads of that training, which is alone; they change no result.
     pub threads: NonZeroUsize,
 }
@@ -77,20 +80,29 @@ where
             .map_err(|refusal| Error::Refused { reason: refusal.to_string() })?;
         let [fp32, aligned] = Self::weights_of(folder, trial);
         let fp32 = read_weights(&fp32, network)?;
-        let candidate = match training.further {
+        let context = Context { seed: final_seed(training.run, trial), fidelity: Fidelity::FULL, trial };
+        let work = Work { context: &context, threads: training.threads, keeps_best: true };
+        let of_search = self.settings().alignment.as_ref();
+        let mut candidate = match training.further {
             None => {
-                let (folded, _) = fold_batch_norm(network, &fp32)?;
+                let (folded, _) = without_batch_norm(network, &fp32, &self.settings().profile)?;
                 let aligned = read_weights(&aligned, &folded)?;
                 Candidate { fp32, aligned, folded }
             }
             Some(settings) => {
-                let context =
-                    Context { seed: final_seed(training.run, trial), fidelity: Fidelity::FULL, trial };
-                let work = Work { context: &context, threads: training.threads, keeps_best: true };
                 let fp32 = trained(self.train(network, settings, Some(&fp32), work)?)?;
-                trained(self.align(network, fp32, work)?)?
+                trained(self.align(network, fp32, of_search, work)?)?
             }
         };
+        if let Some(settings) = training.alignment {
+            let Candidate { fp32, aligned, folded } = candidate;
+            candidate = if of_search.is_some() {
+                let more = trained(self.align(&folded, aligned, Some(settings), work)?)?;
+                Candidate { fp32, ..more }
+            } else {
+                trained(self.align(network, fp32, Some(settings), work)?)?
+            };
+        }
         let deployments = self.deployments(network, &candidate)?;
         let val = Stages::new(self.score(&deployments, &self.dataset().val)?);
         let test = Stages::new(self.score(&deployments, &self.dataset().test)?);

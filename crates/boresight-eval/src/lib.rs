@@ -19,7 +19,7 @@ pub use command::CommandDevice;
 pub use cost::CostEvaluator;
 pub use device::{Device, DeviceRunner, Scaled, Simulated, SimulatedRunner};
 pub use error::Error;
-pub use evaluator::{Phase, Progress, SegmentationEvaluator};
+pub use evaluator::{MappingOf, Phase, Progress, SegmentationEvaluator};
 pub use finalist::{FinalTraining, Finalist, Stages};
 pub use intake::Intake;
 pub use measure::Measure;

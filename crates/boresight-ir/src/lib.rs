@@ -19,5 +19,5 @@ pub use layout::{Layout, Role, Slot};
 pub use network::{Hash, Network, Node, NodeId};
 pub use normalisation::{InputForm, NormalisationFold, check_statistics};
 pub use op::{Conv2d, Filling, Op, Resize, Shape, Window};
-pub use rewrite::fold_batch_norm;
+pub use rewrite::{fold_batch_norm, separate_batch_norm};
 pub use weights::Weights;

@@ -11,7 +11,19 @@ use crate::{Builder, Conv2d, Error, Network, Node, NodeId, Op, Role, Weights};
 /// # Errors
 /// When `weights` are not of this network.
 pub fn fold_batch_norm(network: &Network, weights: &Weights) -> Result<(Network, Weights), Error> {
-    let mut folded = Folded::new(network, weights)?;
+    rewrite(Folded::new(network, weights, true)?)
+}
+
+/// As [`fold_batch_norm`], but each normalisation becomes a [`Op::ScaleShift`], those behind convolutions too.
+///
+/// # Errors
+/// When `weights` are not of this network.
+pub fn separate_batch_norm(network: &Network, weights: &Weights) -> Result<(Network, Weights), Error> {
+    rewrite(Folded::new(network, weights, false)?)
+}
+
+fn rewrite(mut folded: Folded<'_>) -> Result<(Network, Weights), Error> {
+    let Folded { network, weights, .. } = folded;
     for (id, node) in network.iter().skip(1) {
         folded.add(id, node)?;
     }
@@ -32,6 +44,8 @@ pub fn fold_batch_norm(network: &Network, weights: &Weights) -> Result<(Network,
 struct Folded<'network> {
     network: &'network Network,
     weights: &'network Weights,
+    /// Whether convolutions take in what follows them.
+    folds: bool,
     builder: Builder,
     /// Where each old node's value is found in the new network.
     place: Vec<NodeId>,
@@ -39,7 +53,7 @@ struct Folded<'network> {
 }
 
 impl<'network> Folded<'network> {
-    fn new(network: &'network Network, weights: &'network Weights) -> Result<Self, Error> {
+    fn new(network: &'network Network, weights: &'network Weights, folds: bool) -> Result<Self, Error> {
         if weights.layout() != network.layout() {
             return Err(Error::WeightCount {
                 expected: network.layout().len(),
@@ -50,6 +64,7 @@ impl<'network> Folded<'network> {
         Ok(Self {
             network,
             weights,
+            folds,
             builder,
             place: vec![NodeId(0); network.nodes().len()],
             tensors: Vec::new(),
@@ -120,7 +135,7 @@ impl<'network> Folded<'network> {
     /// The batch normalisation that is the only reader of convolution `id`.
     fn reader(&self, id: NodeId) -> Option<NodeId> {
         let mut readers = self.network.consumers(id);
-        let reader = readers.next().filter(|_| readers.next().is_none())?;
+        let reader = readers.next().filter(|_| self.folds && readers.next().is_none())?;
         matches!(self.network.node(reader).op, Op::BatchNorm { .. }).then_some(reader)
     }
 

@@ -1,6 +1,6 @@
 //! The vocabulary of every kernel: the shape of a feature map, and how a result is written and stored.
 
-use boresight_numerics::round_f16;
+use boresight_numerics::{Accumulator, Functions, PoolingSum, Rounding, round_f16};
 
 /// Shape of a feature map `[batch, channels, height, width]`, row-major and without gaps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -65,14 +65,33 @@ pub enum Arithmetic {
     Fast,
     /// The device's one order of operations; each result is stored in this format.
     Device(Store),
+    /// The same order on a device that is narrower somewhere; kernels leave its rounding of results to their caller.
+    Narrow(Machine),
+}
+
+/// A device that rounds elsewhere or otherwise than when it stores binary16.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Machine {
+    /// How each result is stored.
+    pub stores: Rounding,
+    /// How convolutions are summed.
+    pub accumulator: Accumulator,
+    /// How products and sums are rounded where they are binary16.
+    pub sums: Rounding,
+    /// How pooling windows are summed.
+    pub pooling: PoolingSum,
+    /// How whole maps are summed.
+    pub squeeze: PoolingSum,
+    /// How activation functions are computed.
+    pub functions: Functions,
 }
 
 impl Arithmetic {
-    /// How results are stored.
+    /// How kernels store results.
     #[inline]
     pub const fn store(self) -> Store {
         match self {
-            Self::Fast => Store::F32,
+            Self::Fast | Self::Narrow(_) => Store::F32,
             Self::Device(store) => store,
         }
     }

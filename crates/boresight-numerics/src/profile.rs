@@ -1,53 +1,10 @@
 //! What a device does to numbers, as plain data.
 
-use crate::{Error, myriad_constant, round_f16, round_slice_f16};
+use crate::{
+    Accumulator, BatchNorm, Constants, Error, Format, Functions, Overflow, Places, PoolingSum, Rounding,
+    Rule, Scaling, Subnormals, myriad_constant, written::Written,
+};
 use serde::{Deserialize, Serialize};
-
-/// How constants (weights, biases) are converted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum ConstantRule {
-    /// They stay binary32.
-    #[serde(rename = "f32")]
-    F32,
-    /// To binary16, nearest even, subnormals kept, overflow to infinity.
-    #[serde(rename = "ieee-f16")]
-    IeeeF16,
-    /// As the OpenVINO MYRIAD plugin does: see [`myriad_constant`].
-    #[serde(rename = "myriad-plugin")]
-    MyriadPlugin,
-}
-
-/// The format in which feature maps stand in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum ActivationFormat {
-    /// Binary32.
-    #[serde(rename = "f32")]
-    F32,
-    /// Binary16: rounded to nearest even as it is stored, overflow to infinity.
-    #[serde(rename = "f16")]
-    F16,
-}
-
-impl ActivationFormat {
-    /// Rounds `values` to this format, in place.
-    pub fn round(self, values: &mut [f32]) {
-        match self {
-            Self::F32 => {}
-            Self::F16 => round_slice_f16(values),
-        }
-    }
-}
-
-/// The format in which products are summed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub enum Accumulator {
-    /// A chain of binary32 fused multiply-adds.
-    #[serde(rename = "f32")]
-    F32,
-}
 
 /// What a conversion of constants lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +15,22 @@ pub struct ConversionCount {
     pub overflowed: usize,
 }
 
+impl ConversionCount {
+    /// The sum of two counts.
+    pub fn add(&mut self, other: Self) {
+        self.flushed += other.flushed;
+        self.overflowed += other.overflowed;
+    }
+
+    /// How many values of `before` are zero in `after` without having been it.
+    fn flushed(before: &[f32], after: &[f32]) -> usize {
+        before.iter().zip(after).filter(|(before, after)| before.abs() > 0.0 && after.abs() == 0.0).count()
+    }
+}
+
 /// What a device does to numbers; the trainer and the simulated device read the same value.
+///
+/// Files of earlier versions, whose `constants` named the rule, are read as well.
 ///
 /// # Examples
 /// ```
@@ -70,35 +42,63 @@ pub struct ConversionCount {
 /// assert_eq!((lost.flushed, lost.overflowed), (1, 1));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(try_from = "Written")]
 pub struct NumericProfile {
     /// Its name, such as `myriad-x-optimistic`.
     pub name: String,
-    /// How constants are converted.
-    pub constants: ConstantRule,
+    /// Who converts constants.
+    pub constants: Constants,
+    /// The format of constants.
+    pub weights: Format,
+    /// How a tool chain rounds constants to it.
+    pub rule: Rule,
+    /// Powers of two by which the constants of convolutions are multiplied.
+    pub scaling: Scaling,
     /// The format to which raw sensor counts are rounded before the first operator.
-    pub input: ActivationFormat,
+    pub input: Format,
     /// The format of every stored feature map.
-    pub activations: ActivationFormat,
-    /// The format in which products are summed.
+    pub activations: Format,
+    /// How products are summed.
     pub accumulator: Accumulator,
+    /// What becomes of batch normalisations.
+    pub batch_norm: BatchNorm,
+    /// How windows of average pooling are summed.
+    pub pooling: PoolingSum,
+    /// How whole maps are summed, as squeeze-and-excitation does.
+    pub squeeze: PoolingSum,
+    /// How activation functions are computed.
+    pub functions: Functions,
+    /// What becomes of subnormal values.
+    pub subnormals: Places<Subnormals>,
+    /// What becomes of values that are too large.
+    pub overflow: Places<Overflow>,
 }
 
 /// Every embedded profile by name; the name in the file is the same.
-const EMBEDDED: [(&str, &str); 3] = [
+const EMBEDDED: [(&str, &str); 6] = [
     ("f32", include_str!("../profiles/f32.toml")),
     ("ieee-f16", include_str!("../profiles/ieee-f16.toml")),
     ("myriad-x-optimistic", include_str!("../profiles/myriad-x-optimistic.toml")),
+    ("myriad-x-pessimistic", include_str!("../profiles/myriad-x-pessimistic.toml")),
+    ("bfloat16", include_str!("../profiles/bfloat16.toml")),
+    ("int8", include_str!("../profiles/int8.toml")),
 ];
 
 impl NumericProfile {
     /// Whether everything stays binary32, so that there is no device whose order of operations would matter.
     pub fn keeps_f32(&self) -> bool {
-        let plain = ActivationFormat::F32;
-        self.constants == ConstantRule::F32
-            && self.input == plain
-            && self.activations == plain
+        self.constants_rounding().is_identity()
+            && self.input_rounding().is_identity()
+            && self.computes_as(Format::F32)
+    }
+
+    /// Whether activations are stored in `format` as IEEE 754 rounds, and everything is computed in binary32 with
+    /// exact functions: what every processor does fast.
+    pub fn computes_as(&self, format: Format) -> bool {
+        self.activations_rounding() == Rounding::ieee(format)
             && self.accumulator == Accumulator::F32
+            && [self.pooling, self.squeeze] == [PoolingSum::Wide; 2]
+            && self.functions == Functions::Exact
     }
 
     /// No device: everything stays binary32.
@@ -114,6 +114,11 @@ impl NumericProfile {
     /// Myriad X, with the best assumed of what nobody knows about its accumulator.
     pub fn myriad_x_optimistic() -> Self {
         Self::embedded("myriad-x-optimistic")
+    }
+
+    /// Myriad X, with the worst assumed of what nobody knows about its accumulator: binary16 sums.
+    pub fn myriad_x_pessimistic() -> Self {
+        Self::embedded("myriad-x-pessimistic")
     }
 
     #[expect(clippy::expect_used, reason = "the files are part of this crate and a test reads all of them")]
@@ -146,128 +151,98 @@ impl NumericProfile {
             .map_err(|error| Error::Syntax { report: error.to_string().trim_end().to_owned() })
     }
 
-    /// Converts constants in place and counts what was lost.
-    pub fn convert_constants(&self, constants: &mut [f32]) -> ConversionCount {
+    /// The same device, given a file that has its constants in the device's format.
+    #[must_use]
+    pub fn preconverted(&self) -> Self {
+        Self { constants: Constants::Preconverted, ..self.clone() }
+    }
+
+    /// How constants are rounded where the rule is [`Rule::Ieee`] or the file has them rounded.
+    pub const fn constants_rounding(&self) -> Rounding {
         match self.constants {
-            ConstantRule::F32 => ConversionCount::default(),
-            ConstantRule::IeeeF16 => convert(constants, round_f16),
-            ConstantRule::MyriadPlugin => convert(constants, myriad_constant),
+            Constants::Plugin => Rounding {
+                format: self.weights,
+                subnormals: self.subnormals.weights,
+                overflow: self.overflow.weights,
+            },
+            Constants::Preconverted => Rounding::ieee(self.weights),
         }
     }
 
-    /// Rounds raw sensor counts, in place, as the device does before the first operator.
-    pub fn round_input(&self, counts: &mut [f32]) {
-        self.input.round(counts);
+    /// How counts are rounded as they come in.
+    pub const fn input_rounding(&self) -> Rounding {
+        Rounding {
+            format: self.input,
+            subnormals: self.subnormals.activations,
+            overflow: self.overflow.activations,
+        }
     }
 
-    /// Rounds feature values, in place, as the device does when it stores them.
+    /// How feature maps are rounded as they are stored.
+    pub const fn activations_rounding(&self) -> Rounding {
+        Rounding {
+            format: self.activations,
+            subnormals: self.subnormals.activations,
+            overflow: self.overflow.activations,
+        }
+    }
+
+    /// How products and sums are rounded where the accumulator or a pooling rounds them.
+    pub const fn accumulator_rounding(&self) -> Rounding {
+        Rounding {
+            format: Format::F16,
+            subnormals: self.subnormals.accumulator,
+            overflow: self.overflow.accumulator,
+        }
+    }
+
+    /// Converts the constants of one tensor in place and counts what was lost; scaling comes after that.
+    pub fn convert_constants(&self, constants: &mut [f32]) -> ConversionCount {
+        let rounding = self.constants_rounding();
+        if rounding.format == Format::Int8 {
+            let before = constants.to_vec();
+            rounding.tensor(constants);
+            return ConversionCount { flushed: ConversionCount::flushed(&before, constants), overflowed: 0 };
+        }
+        if rounding.is_identity() {
+            return ConversionCount::default();
+        }
+        match (self.constants, self.rule) {
+            (Constants::Plugin, Rule::MyriadPlugin) => convert(constants, OVERFLOW_F16, myriad_constant),
+            _ if rounding == Rounding::ieee(Format::F16) => {
+                convert(constants, OVERFLOW_F16, crate::round_f16)
+            }
+            _ => {
+                let beyond = if rounding.format == Format::F16 { OVERFLOW_F16 } else { f32::INFINITY };
+                convert(constants, beyond, |value| rounding.apply(value))
+            }
+        }
+    }
+
+    /// Rounds the counts of one image, in place, as the device does before the first operator.
+    pub fn round_input(&self, counts: &mut [f32]) {
+        self.input_rounding().tensor(counts);
+    }
+
+    /// Rounds the feature map of one image, in place, as the device does when it stores it.
     pub fn round_activations(&self, values: &mut [f32]) {
-        self.activations.round(values);
+        self.activations_rounding().tensor(values);
     }
 }
 
-fn convert(constants: &mut [f32], rule: impl Fn(f32) -> f32) -> ConversionCount {
-    // From here up, a magnitude rounds to 65536 or more: half a step above the largest binary16 value.
-    const OVERFLOW: f32 = 65_520.0;
+/// From here up, a magnitude rounds to 65536 or more: half a step above the largest binary16 value.
+const OVERFLOW_F16: f32 = 65_520.0;
+
+fn convert(constants: &mut [f32], beyond: f32, rule: impl Fn(f32) -> f32) -> ConversionCount {
     let mut count = ConversionCount::default();
     for constant in constants {
         let converted = rule(*constant);
         count.flushed += usize::from(constant.abs() > 0.0 && converted.abs().to_bits() == 0);
-        count.overflowed += usize::from(constant.is_finite() && constant.abs() >= OVERFLOW);
+        count.overflowed += usize::from(constant.is_finite() && constant.abs() >= beyond);
         *constant = converted;
     }
     count
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn bits(values: &[f32]) -> Vec<u32> {
-        values.iter().map(|value| value.to_bits()).collect()
-    }
-
-    #[test]
-    fn every_embedded_profile_bears_the_name_that_finds_it() {
-        for name in NumericProfile::names() {
-            assert_eq!(NumericProfile::named(name).unwrap().name, name);
-        }
-    }
-
-    #[test]
-    fn a_profile_survives_toml_and_json() {
-        for name in NumericProfile::names() {
-            let profile = NumericProfile::named(name).unwrap();
-            let text = toml::to_string(&profile).unwrap();
-            assert_eq!(NumericProfile::from_toml(&text).unwrap(), profile);
-            let text = serde_json::to_string(&profile).unwrap();
-            assert_eq!(serde_json::from_str::<NumericProfile>(&text).unwrap(), profile);
-        }
-    }
-
-    #[test]
-    fn an_unknown_name_is_answered_with_the_known_ones() {
-        let message = NumericProfile::named("tpu").unwrap_err().to_string();
-        assert_eq!(
-            message,
-            "no numeric profile is called \"tpu\"; known are f32, ieee-f16, myriad-x-optimistic"
-        );
-    }
-
-    #[test]
-    fn errors_name_the_field() {
-        let whole = toml::to_string(&NumericProfile::f32()).unwrap();
-        let missing = whole.replace("accumulator = \"f32\"", "");
-        let wrong = whole.replace("activations = \"f32\"", "activations = \"f8\"");
-        let unknown = format!("{whole}scaling = true\n");
-        for (text, field) in [(missing, "accumulator"), (wrong, "activations"), (unknown, "scaling")] {
-            let message = NumericProfile::from_toml(&text).unwrap_err().to_string();
-            assert!(message.contains(field), "{message}");
-        }
-    }
-
-    #[test]
-    fn each_rule_counts_what_it_loses() {
-        let constants = [0.0, -0.0, 1e-5, -1e-8, 65_519.0, 65_520.0, -1e9, f32::INFINITY, f32::NAN];
-        let counted = |profile: NumericProfile| profile.convert_constants(&mut constants.clone());
-        assert_eq!(counted(NumericProfile::f32()), ConversionCount { flushed: 0, overflowed: 0 });
-        assert_eq!(counted(NumericProfile::ieee_f16()), ConversionCount { flushed: 1, overflowed: 2 });
-        assert_eq!(
-            counted(NumericProfile::myriad_x_optimistic()),
-            ConversionCount { flushed: 2, overflowed: 2 }
-        );
-    }
-
-    #[test]
-    fn the_f32_profile_changes_no_bit() {
-        let profile = NumericProfile::f32();
-        let values = [0.1, 1e-40, -0.0, 1e38, 40_001.0];
-        let mut kept = values;
-        profile.round_input(&mut kept);
-        profile.round_activations(&mut kept);
-        profile.convert_constants(&mut kept);
-        assert_eq!(bits(&kept), bits(&values));
-    }
-
-    #[test]
-    fn counts_above_2048_are_rounded_on_the_way_in() {
-        let mut counts = [2047.0, 2049.0, 10_003.0];
-        NumericProfile::myriad_x_optimistic().round_input(&mut counts);
-        assert_eq!(bits(&counts), bits(&[2047.0, 2048.0, 10_000.0]));
-    }
-
-    proptest! {
-        #[test]
-        fn converting_twice_changes_nothing_more(values in proptest::collection::vec(-1e5_f32..1e5, 1..30)) {
-            for name in NumericProfile::names() {
-                let profile = NumericProfile::named(name).unwrap();
-                let mut once = values.clone();
-                profile.convert_constants(&mut once);
-                let mut twice = once.clone();
-                prop_assert_eq!(profile.convert_constants(&mut twice).flushed, 0);
-                prop_assert_eq!(bits(&twice), bits(&once));
-            }
-        }
-    }
-}
+mod tests;

@@ -38,6 +38,7 @@ impl Plan {
             let Some(slot) = self.tensors[step.output].gradient else { continue };
             let mut place = std::mem::take(&mut memory.slots[slot]);
             let slope = &mut place[..self.tensors[step.output].planes.len()];
+            self.look_back(step, memory, slope);
             Pass { plan: self, step, weights, images, slope, memory }.run(gradient);
             memory.slots[slot] = place;
         }

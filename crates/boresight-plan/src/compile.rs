@@ -1,9 +1,10 @@
 //! From a network to steps and buffers.
 
 use crate::backward::chunk;
+use crate::narrow::{Narrow, with_extras};
 use crate::place::Purpose;
 use crate::step::{After, Kind, Norm, Step, Tensor, TensorId};
-use crate::{Arithmetic, Error, Store};
+use crate::{Arithmetic, Error, Store, TrainingExtras};
 use boresight_ir::{Conv2d, Layout, Network, Node, NodeId, Op, Role, Shape};
 use boresight_kernels::{Activation, ConvShape, Planes};
 use std::ops::Range;
@@ -17,6 +18,7 @@ pub struct Plan {
     pub(crate) tensors: Vec<Tensor>,
     pub(crate) output: TensorId,
     pub(crate) arithmetic: Arithmetic,
+    pub(crate) narrow: Narrow,
     /// Values of each slot, and of the workspace's other buffers.
     pub(crate) slot_sizes: Vec<usize>,
     pub(crate) partial: usize,
@@ -34,7 +36,21 @@ impl Plan {
     /// # Errors
     /// When the network cannot be run, see [`Error`].
     pub fn training(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
-        let mut plan = Self::steps_of(network, batch, arithmetic, Purpose::Training)?;
+        Self::training_with(network, batch, arithmetic, TrainingExtras::default())
+    }
+
+    /// A plan with backward that does more on its way.
+    ///
+    /// # Errors
+    /// As [`Plan::training`].
+    pub fn training_with(
+        network: &Network,
+        batch: usize,
+        arithmetic: Arithmetic,
+        extras: TrainingExtras,
+    ) -> Result<Self, Error> {
+        let arithmetic = with_extras(arithmetic, extras);
+        let mut plan = Self::steps_of(network, batch, arithmetic, Purpose::Training, extras)?;
         plan.place(Purpose::Training);
         plan.partial = plan
             .convolutions()
@@ -51,7 +67,8 @@ impl Plan {
     /// # Errors
     /// When the network cannot be run, see [`Error`].
     pub fn inference(network: &Network, batch: usize, arithmetic: Arithmetic) -> Result<Self, Error> {
-        let mut plan = Self::steps_of(network, batch, arithmetic, Purpose::Inference)?;
+        let mut plan =
+            Self::steps_of(network, batch, arithmetic, Purpose::Inference, TrainingExtras::default())?;
         plan.masks = 0;
         plan.place(Purpose::Inference);
         Ok(plan)
@@ -77,6 +94,7 @@ impl Plan {
         batch: usize,
         arithmetic: Arithmetic,
         purpose: Purpose,
+        extras: TrainingExtras,
     ) -> Result<Self, Error> {
         if batch == 0 {
             return Err(Error::EmptyBatch);
@@ -84,8 +102,16 @@ impl Plan {
         if network.nodes().len() < 2 {
             return Err(Error::Empty);
         }
-        let mut compiler =
-            Compiler { network, batch, arithmetic, purpose, steps: Vec::new(), statistics: 0, masks: 0 };
+        let mut compiler = Compiler {
+            network,
+            batch,
+            arithmetic,
+            purpose,
+            simulates_folding: extras.simulates_folding,
+            steps: Vec::new(),
+            statistics: 0,
+            masks: 0,
+        };
         for (id, node) in network.iter().skip(1) {
             compiler.add(id, node)?;
         }
@@ -105,6 +131,7 @@ impl Plan {
             tensors,
             output: network.output().index(),
             arithmetic,
+            narrow: Narrow::new(arithmetic, &compiler.steps, network.nodes().len(), extras),
             slot_sizes: Vec::new(),
             partial: 0,
             folded: 0,
@@ -147,6 +174,7 @@ struct Compiler<'network> {
     batch: usize,
     arithmetic: Arithmetic,
     purpose: Purpose,
+    simulates_folding: bool,
     steps: Vec<Step>,
     statistics: usize,
     masks: usize,
@@ -169,7 +197,7 @@ impl Compiler<'_> {
                 return Ok(());
             }
             Op::BatchNorm { epsilon } => {
-                if self.arithmetic.store() == Store::F16 {
+                if self.stores_narrowly() && !self.simulates_folding {
                     return Err(Error::NotFolded { node: node.name.clone() });
                 }
                 Kind::Normalise(self.normalise(id, node, epsilon, &mut output))
@@ -203,6 +231,11 @@ impl Compiler<'_> {
         let inputs = node.inputs.iter().map(|input| input.index()).collect();
         self.steps.push(Step { kind, inputs, output });
         Ok(())
+    }
+
+    /// Whether anything but binary32 is stored.
+    const fn stores_narrowly(&self) -> bool {
+        matches!(self.arithmetic, Arithmetic::Device(Store::F16) | Arithmetic::Narrow(_))
     }
 
     /// A convolution with what it takes in; `output` becomes the tensor that the last of these makes.
@@ -283,6 +316,9 @@ impl Compiler<'_> {
 
     /// The activation that is the only reader of batch normalisation `id`.
     fn fused_activation(&self, id: NodeId) -> Option<(NodeId, Activation)> {
+        if matches!(self.arithmetic, Arithmetic::Narrow(_)) {
+            return None;
+        }
         let reader = self.only_reader(id)?;
         Some((reader, activation(&self.network.node(reader).op)?))
     }
@@ -290,7 +326,8 @@ impl Compiler<'_> {
     /// Whether the step of the only operand takes in this batch normalisation or activation.
     fn is_taken_in(&self, node: &Node) -> bool {
         let source = node.inputs[0];
-        if self.only_reader(source).is_none() {
+        // A narrow device rounds what each node makes, so each has a step of its own.
+        if matches!(self.arithmetic, Arithmetic::Narrow(_)) || self.only_reader(source).is_none() {
             return false;
         }
         let folds = self.purpose == Purpose::Inference && self.arithmetic == Arithmetic::Fast;

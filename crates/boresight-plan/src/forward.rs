@@ -3,13 +3,13 @@
 use crate::backward::chunk;
 use crate::part::{Part, by_images};
 use crate::remake::Past;
-use crate::step::{Kind, Norm, Step};
-use crate::{Mode, Plan, Store, Workspace};
+use crate::step::{Kind, Norm, Step, TensorId};
+use crate::{Arithmetic, LayerSums, Mode, Plan, Store, Workspace};
 use boresight_core::Seed;
 use boresight_ir::{Filling, Resize};
 use boresight_kernels as kernels;
-use boresight_kernels::{Activation, ConvShape, Team, Write};
-use boresight_numerics::round_slice_f16;
+use boresight_kernels::{Activation, ConvShape, Machine, NarrowSums, Team, Write};
+use boresight_numerics::{Accumulator, PoolingSum, Rounding, round_slice_f16};
 
 impl Plan {
     /// Logits `[batch, classes, height, width]` of `images` `[batch, channels, height, width]`.
@@ -31,7 +31,9 @@ impl Plan {
         for step in self.steps.iter().filter(|step| !self.tensors[step.output].deferred) {
             let slot = self.tensors[step.output].slot;
             let mut output = std::mem::take(&mut memory.slots[slot]);
-            self.run(step, weights, images, memory, &mut output[..self.tensors[step.output].planes.len()]);
+            let values = &mut output[..self.tensors[step.output].planes.len()];
+            self.run(step, weights, images, memory, values);
+            self.store(step, memory, values);
             memory.slots[slot] = output;
         }
         &memory.slots[self.tensors[self.output].slot][..self.output_planes().len()]
@@ -89,7 +91,8 @@ impl Plan {
                 });
             }
             Kind::Convolve { shape, weight, bias, border, after } => {
-                let Workspace { slots, folded, desks, team, .. } = memory;
+                let Workspace { slots, folded, sums, desks, team, .. } = memory;
+                let sums = self.sums(sums, step.output);
                 let count = self.input_planes().batch;
                 let whole = Part { plan: self, step, weights, images, slots, first: 0, count };
                 let own = [&weights[weight.clone()], &weights[bias.clone()]];
@@ -105,16 +108,13 @@ impl Plan {
                     let (shape, border) =
                         (ConvShape { input: part.operand(0), ..*shape }, &weights[border.clone()]);
                     let x = part.value(0);
-                    kernels::conv2d(
-                        &shape,
-                        x,
-                        border,
-                        weight,
-                        bias,
-                        self.arithmetic,
-                        output,
-                        &mut desk.scratch,
-                    );
+                    let scratch = &mut desk.scratch;
+                    if let Some(sums) = &sums {
+                        kernels::conv2d_narrow(&shape, x, border, weight, bias, sums, output, scratch);
+                    } else {
+                        let arithmetic = self.arithmetic;
+                        kernels::conv2d(&shape, x, border, weight, bias, arithmetic, output, scratch);
+                    }
                     if after.activation != Activation::Identity {
                         kernels::activate_in_place(after.activation, self.arithmetic.store(), output);
                     }
@@ -122,6 +122,14 @@ impl Plan {
             }
             _ => self.run_parts(step, weights, images, memory, output),
         }
+    }
+
+    /// How a narrow device sums the convolution that makes a tensor; `None`: in binary32.
+    fn sums(&self, sums: &[LayerSums], tensor: TensorId) -> Option<NarrowSums> {
+        let Arithmetic::Narrow(machine) = self.arithmetic else { return None };
+        let LayerSums { scale, part } = sums[tensor];
+        let narrow = NarrowSums { accumulator: machine.accumulator, rounding: machine.sums, scale, part };
+        (machine.accumulator != Accumulator::F32).then_some(narrow)
     }
 
     /// Runs a step in which no image sees another.
@@ -140,6 +148,14 @@ impl Plan {
 }
 
 impl Part<'_> {
+    /// How the device rounds the sums of a pooling, where it does.
+    fn narrow_sums(self, pooling: impl Fn(Machine) -> PoolingSum) -> Option<Rounding> {
+        match self.plan.arithmetic {
+            Arithmetic::Narrow(machine) if pooling(machine) == PoolingSum::F16 => Some(machine.sums),
+            _ => None,
+        }
+    }
+
     pub(crate) fn forward(self, past: Past<'_>, output: &mut [f32]) {
         if matches!(self.step.kind, Kind::Concat) {
             return self.concat(past, output);
@@ -151,13 +167,22 @@ impl Part<'_> {
                 let [scale, shift] = [scale, shift].map(|range| &self.weights[range.clone()]);
                 kernels::scale_shift(planes, x, scale, shift, store, output);
             }
-            Kind::Activate(activation) => kernels::activate(*activation, store, x, output),
+            Kind::Activate(activation) => match &self.plan.narrow.tables {
+                Some(tables) => tables.activate(*activation, x, output),
+                None => kernels::activate(*activation, store, x, output),
+            },
             Kind::Softmax => kernels::softmax(planes, store, x, output),
             Kind::MaxPool(window) => kernels::max_pool(planes, window.kernel, window.stride, x, output),
-            Kind::AvgPool(window) => {
-                kernels::avg_pool(planes, window.kernel, window.stride, store, x, output);
-            }
-            Kind::GlobalAvgPool => kernels::global_avg_pool(planes, store, x, output),
+            Kind::AvgPool(window) => match self.narrow_sums(|machine| machine.pooling) {
+                Some(sums) => {
+                    kernels::avg_pool_narrow(planes, window.kernel, window.stride, sums, x, output);
+                }
+                None => kernels::avg_pool(planes, window.kernel, window.stride, store, x, output),
+            },
+            Kind::GlobalAvgPool => match self.narrow_sums(|machine| machine.squeeze) {
+                Some(sums) => kernels::global_avg_pool_narrow(planes, sums, x, output),
+                None => kernels::global_avg_pool(planes, store, x, output),
+            },
             Kind::Upsample(Resize::Nearest) => kernels::upsample_nearest(planes, size, x, output),
             Kind::Upsample(Resize::Bilinear) => kernels::upsample_bilinear(planes, size, store, x, output),
             Kind::Add(activation) => add(x, self.value(1), *activation, store, output),

@@ -1,8 +1,8 @@
 //! Which buffer each value and each gradient lies in.
 
-use crate::Plan;
 use crate::slots::Slots;
 use crate::step::{Kind, Step};
+use crate::{Arithmetic, Plan};
 use std::slice;
 
 /// What a plan is made for.
@@ -31,8 +31,12 @@ impl Plan {
             Purpose::Training => self.gradients_made(),
             Purpose::Inference => vec![false; self.tensors.len()],
         };
-        self.defer_upsampling();
-        if purpose == Purpose::Training {
+        // A narrow device rounds each value where it is kept.
+        let remakes = !matches!(self.arithmetic, Arithmetic::Narrow(_));
+        if remakes {
+            self.defer_upsampling();
+        }
+        if remakes && purpose == Purpose::Training {
             self.choose_remade(&made);
         }
         self.place_all(purpose, &made);
@@ -96,6 +100,11 @@ impl Plan {
                 for &input in &step.inputs {
                     self.makings(input, &mut |kept| last[kept] = LastRead::Backward(at));
                 }
+            }
+        }
+        if self.narrow.looks_back() {
+            for (at, step) in self.steps.iter().enumerate().filter(|(_, step)| made[step.output]) {
+                last[step.output] = LastRead::Backward(at);
             }
         }
         last[self.output] = LastRead::Caller;

@@ -1,8 +1,8 @@
 //! The memory that a plan works in.
 
-use crate::Plan;
+use crate::{LayerSums, Plan};
 use boresight_core::Seed;
-use boresight_kernels::{Buffer, Team};
+use boresight_kernels::{Arithmetic, Buffer, Team};
 use std::num::NonZeroUsize;
 
 /// How a forward pass behaves.
@@ -26,6 +26,8 @@ pub struct Workspace {
     pub(crate) folded: Buffer,
     pub(crate) statistics: Buffer,
     pub(crate) masks: Buffer,
+    /// How convolutions are summed on a narrow device, by tensor; elsewhere nothing.
+    pub(crate) sums: Vec<LayerSums>,
     /// One for each thread.
     pub(crate) desks: Vec<Desk>,
     /// Tensors whose gradient an earlier reader of this backward pass has written.
@@ -57,10 +59,16 @@ impl Plan {
             folded: Buffer::new(self.folded),
             statistics: Buffer::new(self.statistics),
             masks: Buffer::new(self.masks),
+            sums: vec![LayerSums::PLAIN; self.sums_len()],
             desks: (0..team.threads()).map(|_| self.desk()).collect(),
             written: vec![false; self.tensors.len()],
             mode: Mode::Evaluate,
         }
+    }
+
+    /// Tensors whose sums a workspace describes.
+    fn sums_len(&self) -> usize {
+        if matches!(self.arithmetic, Arithmetic::Narrow(_)) { self.tensors.len() } else { 0 }
     }
 
     fn desk(&self) -> Desk {
@@ -78,6 +86,7 @@ impl Plan {
         let others: usize =
             [self.partial, self.folded, self.statistics, self.masks].map(Buffer::bytes).iter().sum();
         let desk = size_of::<Desk>() + Buffer::bytes(self.scratch) + Buffer::bytes(self.room);
-        slots + others + threads.get() * desk + self.tensors.len() * size_of::<bool>()
+        let sums = self.sums_len() * size_of::<LayerSums>();
+        slots + others + threads.get() * desk + sums + self.tensors.len() * size_of::<bool>()
     }
 }

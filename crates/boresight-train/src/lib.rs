@@ -6,7 +6,9 @@ mod composed;
 mod error;
 mod examples;
 mod settings;
+mod teacher;
 mod trainer;
+mod way;
 
 pub use boresight_kernels::Loss;
 pub use boresight_plan::{Arithmetic, Mode, Store};
@@ -16,4 +18,4 @@ pub use composed::{ComposedNetwork, ComposedPass};
 pub use error::Error;
 pub use examples::{Examples, Validation};
 pub use settings::TrainSettings;
-pub use trainer::SegmentationTrainer;
+pub use trainer::{Aligned, SegmentationTrainer};

@@ -28,6 +28,17 @@ pub struct TrainSettings {
     pub patience: Option<usize>,
     /// What is minimised.
     pub loss: Loss,
+    /// Share of the epochs of [`SegmentationTrainer::align`](crate::SegmentationTrainer::align) in which batch normalisations
+    /// still have the statistics of each batch; then they are frozen and folded. 0: they are folded from the start.
+    pub simulated_folding: f64,
+    /// How much it costs that a constant or a stored value leaves the format, or that a constant is too small for it; 0:
+    /// nothing.
+    pub range_penalty: f32,
+    /// Whether layers are multiplied by powers of two, chosen from the first weights so that the conversion of constants loses
+    /// least, see [`power_scales`](boresight_plan::power_scales).
+    pub power_scales: bool,
+    /// Weight of the divergence from what the weights that training starts from make in FP32; 0: none.
+    pub distillation: f32,
 }
 
 impl TrainSettings {
@@ -45,6 +56,10 @@ impl TrainSettings {
             averaging: 0.99,
             patience: None,
             loss: Loss { dice: 2.0, ..Loss::default() },
+            simulated_folding: 0.0,
+            range_penalty: 0.0,
+            power_scales: false,
+            distillation: 0.0,
         }
     }
 
@@ -67,6 +82,14 @@ impl TrainSettings {
             ("weight decay", self.weight_decay, self.weight_decay >= 0.0, "at least 0"),
             ("clip", self.clip, self.clip > 0.0, "above 0"),
             ("momentum", self.momentum.into(), (0.0..=1.0).contains(&self.momentum), "between 0 and 1"),
+            (
+                "simulated folding",
+                self.simulated_folding,
+                (0.0..=1.0).contains(&self.simulated_folding),
+                "between 0 and 1",
+            ),
+            ("range penalty", self.range_penalty.into(), self.range_penalty >= 0.0, "at least 0"),
+            ("distillation", self.distillation.into(), self.distillation >= 0.0, "at least 0"),
             ("averaging", self.averaging.into(), (0.0..1.0).contains(&self.averaging), "at least 0, below 1"),
         ];
         match rules.into_iter().find(|(.., holds, _)| !holds) {

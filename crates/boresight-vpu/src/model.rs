@@ -2,10 +2,10 @@
 
 use crate::compile::compile;
 use crate::support::{check, unsupported};
-use crate::{Device, Error, Limit, Prediction, StageRow};
+use crate::{Device, Error, Limit, Prediction, StageRow, Unit, Work};
 use boresight_core::{Cost, CostModel};
-use boresight_ir::{Hash, Network};
-use std::collections::BTreeMap;
+use boresight_ir::{Hash, Network, Op};
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -93,6 +93,30 @@ impl Vpu {
     /// As [`Vpu::supports`].
     pub fn explain(&self, network: &Network) -> Result<Vec<StageRow>, Error> {
         Ok(self.predict(network)?.stages)
+    }
+
+    /// Most input channels of a part, for each convolution that is cut over them, by the name of its node.
+    ///
+    /// # Errors
+    /// As [`Vpu::supports`].
+    pub fn channel_parts(&self, network: &Network) -> Result<BTreeMap<String, usize>, Error> {
+        let cut = self.explain(network)?.into_iter().filter(|row| row.unit == Unit::Nce && row.tiles[2] > 1);
+        let parts = cut.filter_map(|row| {
+            let node = &network.nodes()[row.node];
+            let Op::Conv2d(conv) = node.op else { return None };
+            let channels = network.node(*node.inputs.first()?).shape.channels / conv.groups;
+            Some((node.name.clone(), channels.div_ceil(row.tiles[2])))
+        });
+        Ok(parts.collect())
+    }
+
+    /// Convolutions that run on the SHAVEs, whose constants the compiler does not scale, by the names of their nodes.
+    ///
+    /// # Errors
+    /// As [`Vpu::supports`].
+    pub fn convolutions_on_shaves(&self, network: &Network) -> Result<BTreeSet<String>, Error> {
+        let rows = self.explain(network)?.into_iter().filter(|row| row.work == Work::Multiplying);
+        Ok(rows.map(|row| network.nodes()[row.node].name.clone()).collect())
     }
 
     /// Cycles of the NCE in all convolutions, as the compiler's own dump gives them.

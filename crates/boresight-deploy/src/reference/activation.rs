@@ -2,6 +2,7 @@
 
 use super::Map;
 use boresight_kernels::math;
+use boresight_numerics::{Functions, Table};
 
 /// `max(x, 0)`; never a negative zero.
 pub(super) fn relu(x: f32) -> f32 {
@@ -25,13 +26,35 @@ pub(super) fn leaky_relu(x: f32, slope: f32) -> f32 {
 }
 
 /// `x (1 + erf(x / sqrt 2)) / 2`, by this project's own polynomials: every library's `erf` has other last bits.
-pub(super) fn gelu(x: f32) -> f32 {
-    math::gelu(x)
+pub(super) fn gelu(x: f32, functions: Functions) -> f32 {
+    match functions {
+        Functions::Exact => math::gelu(x),
+        Functions::Table(table) => from_table(table, x, math::gelu, if x < 0.0 { 0.0 } else { x }),
+    }
 }
 
 /// `1 / (1 + exp(-x))`, by this project's own polynomials.
-pub(super) fn sigmoid(x: f32) -> f32 {
-    math::sigmoid(x)
+pub(super) fn sigmoid(x: f32, functions: Functions) -> f32 {
+    match functions {
+        Functions::Exact => math::sigmoid(x),
+        Functions::Table(table) => from_table(table, x, math::sigmoid, if x < 0.0 { 0.0 } else { 1.0 }),
+    }
+}
+
+/// Between the two places of the table that enclose `x`, linearly in binary32; `beyond` where the table does not reach.
+fn from_table(table: Table, x: f32, function: fn(f32) -> f32, beyond: f32) -> f32 {
+    let reach = f64::from(table.reach.get());
+    if x.is_nan() || f64::from(x.abs()) >= reach {
+        return if x.is_nan() { x } else { beyond };
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "each place is rounded once")]
+    let place = |at: f32| (f64::from(at) * table.step() - reach) as f32;
+    #[expect(clippy::cast_possible_truncation, reason = "reach and rate are rounded once")]
+    let (reach, rate) = (reach as f32, (1.0 / table.step()) as f32);
+    let position = (x + reach) * rate;
+    let at = position.floor().min(table.intervals.get() as f32 - 1.0);
+    let [low, high] = [function(place(at)), function(place(at + 1.0))];
+    (high - low).mul_add(position - at, low)
 }
 
 /// `exp(x - largest)` of each channel, divided by the sum of these over the channels of the pixel: from zero, channel

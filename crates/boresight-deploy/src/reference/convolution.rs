@@ -1,6 +1,7 @@
 //! Two-dimensional convolution.
 
 use super::Map;
+use super::sums::Chain;
 use boresight_ir::{Conv2d, Shape};
 
 /// A convolution with its constants.
@@ -13,6 +14,8 @@ pub(super) struct Convolution<'a> {
     pub(super) bias: &'a [f32],
     /// What padded positions hold, for each channel of the input; empty: zero.
     pub(super) border: &'a [f32],
+    /// How products are summed.
+    pub(super) chain: Chain,
 }
 
 impl Convolution<'_> {
@@ -23,24 +26,24 @@ impl Convolution<'_> {
         })
     }
 
-    /// One value: a chain of fused multiply-adds from zero over input channels, kernel rows and kernel columns in this
-    /// order, padded positions included, and the bias at the end.
+    /// One value: products over input channels, kernel rows and kernel columns in this order, padded positions included,
+    /// and the bias at the end.
     fn value(&self, x: &Map, output: usize, at: [usize; 2]) -> f32 {
         let Conv2d { out_channels, kernel, stride, groups, .. } = self.conv;
         let depth = x.dim().0 / groups;
         let group = output / (out_channels / groups);
         let mut weights = self.weight[output * depth * kernel[0] * kernel[1]..].iter();
-        let mut sum = 0.0_f32;
+        let mut sum = self.chain;
         for channel in group * depth..(group + 1) * depth {
             for ky in 0..kernel[0] {
                 for kx in 0..kernel[1] {
                     let pixel = self.read(x, channel, [at[0] * stride[0] + ky, at[1] * stride[1] + kx]);
                     let weight = weights.next().copied().unwrap_or_default();
-                    sum = pixel.mul_add(weight, sum);
+                    sum.add(pixel, weight);
                 }
             }
         }
-        sum + self.bias.get(output).copied().unwrap_or(0.0)
+        sum.result(self.bias.get(output).copied().unwrap_or(0.0))
     }
 
     /// The value at a row and column of the padded input.

@@ -12,12 +12,16 @@ mod normalisation;
 mod padding;
 mod pooling;
 mod resizing;
+mod sums;
 
 use crate::{Deployment, Error};
-use boresight_ir::{Filling, Network, Node, NodeId, Op, Resize, Role, Shape};
+use boresight_ir::{Conv2d, Filling, Network, Node, NodeId, Op, Resize, Role, Shape, Window};
 use boresight_kernels::Planes;
+use boresight_numerics::{NumericProfile, PoolingSum};
+use boresight_plan::LayerSums;
 use convolution::Convolution;
 use ndarray::Array3;
+use sums::Chain;
 
 /// A feature map `[channels, rows, columns]`.
 type Map = Array3<f32>;
@@ -44,19 +48,53 @@ pub fn feature_maps(deployment: &Deployment, counts: &[f32]) -> Result<Vec<Vec<f
     Ok(maps(deployment, counts)?.iter().map(flat).collect())
 }
 
+/// What each node of `deployment` stores when it reads what the nodes before it stored in `maps`, of another execution of the
+/// same network: `[channels, height, width]` each, the input first.
+pub(crate) fn node_by_node(
+    deployment: &Deployment,
+    counts: &[f32],
+    maps: &[Vec<f32>],
+) -> Result<Vec<Vec<f32>>, Error> {
+    let network = deployment.network();
+    let sums = deployment.projection().sums(deployment.constants());
+    let mut made = vec![flat(&image(deployment, counts))];
+    for (id, node) in network.iter().skip(1) {
+        let inputs: Vec<Map> = node
+            .inputs
+            .iter()
+            .map(|input| shaped(network.node(*input).shape, &maps[input.index()]))
+            .collect();
+        let constants = Constants { deployment, network, node: id, sums: &sums };
+        let mut map = evaluate(node, &inputs.iter().collect::<Vec<_>>(), &constants)?;
+        if computes(&node.op) {
+            store(deployment, &mut map);
+        }
+        made.push(flat(&map));
+    }
+    Ok(made)
+}
+
+fn shaped(shape: Shape, values: &[f32]) -> Map {
+    let Shape { channels, height, width } = shape;
+    Map::from_shape_fn((channels, height, width), |(channel, row, column)| {
+        values[(channel * height + row) * width + column]
+    })
+}
+
 fn flat(map: &Map) -> Vec<f32> {
     map.iter().copied().collect()
 }
 
 fn maps(deployment: &Deployment, counts: &[f32]) -> Result<Vec<Map>, Error> {
     let network = deployment.network();
+    let sums = deployment.projection().sums(deployment.constants());
     let mut maps = vec![image(deployment, counts)];
     for (id, node) in network.iter().skip(1) {
         let inputs: Vec<&Map> = node.inputs.iter().map(|input| &maps[input.index()]).collect();
-        let constants = Constants { deployment, network, node: id };
+        let constants = Constants { deployment, network, node: id, sums: &sums };
         let mut map = evaluate(node, &inputs, &constants)?;
         if computes(&node.op) {
-            map.mapv_inplace(|value| stored(deployment, value));
+            store(deployment, &mut map);
         }
         maps.push(map);
     }
@@ -88,11 +126,13 @@ const fn computes(op: &Op) -> bool {
     )
 }
 
-/// A value as the device keeps it.
-fn stored(deployment: &Deployment, value: f32) -> f32 {
-    let mut value = [value];
-    deployment.projection().profile().round_activations(&mut value);
-    value[0]
+/// Rounds a map as the device keeps it.
+fn store(deployment: &Deployment, map: &mut Map) {
+    let mut values = flat(map);
+    deployment.projection().profile().round_activations(&mut values);
+    for (value, stored) in map.iter_mut().zip(values) {
+        *value = stored;
+    }
 }
 
 /// The constants that a device holds for one node.
@@ -100,9 +140,23 @@ struct Constants<'a> {
     deployment: &'a Deployment,
     network: &'a Network,
     node: NodeId,
+    /// How each convolution is summed, by the number of its node.
+    sums: &'a [(usize, LayerSums)],
 }
 
 impl<'a> Constants<'a> {
+    fn profile(&self) -> &'a NumericProfile {
+        self.deployment.projection().profile()
+    }
+
+    /// How the products of a convolution of this shape are summed.
+    fn chain(&self, conv: Conv2d, inputs: usize) -> Chain {
+        let taps = conv.kernel[0] * conv.kernel[1];
+        let layer = self.sums.iter().find(|(node, _)| *node == self.node.index());
+        let LayerSums { scale, part } = layer.map_or(LayerSums::PLAIN, |(_, sums)| *sums);
+        Chain::new(self.profile(), scale, part * taps, inputs / conv.groups * taps)
+    }
+
     /// One tensor of the node; empty where it has none.
     fn get(&self, role: Role) -> &'a [f32] {
         self.of(self.node, role)
@@ -125,7 +179,9 @@ fn evaluate(node: &Node, inputs: &[&Map], constants: &Constants<'_>) -> Result<M
     Ok(match node.op {
         Op::Conv2d(conv) => {
             let [weight, bias] = [Role::Weight, Role::Bias].map(|role| constants.get(role));
-            Convolution { conv, weight, bias, border: constants.border(node.inputs[0]) }.apply(x, node.shape)
+            let chain = constants.chain(conv, x.dim().0);
+            let border = constants.border(node.inputs[0]);
+            Convolution { conv, weight, bias, border, chain }.apply(x, node.shape)
         }
         Op::BatchNorm { epsilon } => {
             let statistics = [Role::Scale, Role::Shift, Role::Mean, Role::Variance];
@@ -136,14 +192,24 @@ fn evaluate(node: &Node, inputs: &[&Map], constants: &Constants<'_>) -> Result<M
         }
         Op::Relu => x.mapv(activation::relu),
         Op::Relu6 => x.mapv(activation::relu6),
-        Op::Gelu => x.mapv(activation::gelu),
-        Op::Sigmoid => x.mapv(activation::sigmoid),
+        Op::Gelu => x.mapv(|x| activation::gelu(x, constants.profile().functions)),
+        Op::Sigmoid => x.mapv(|x| activation::sigmoid(x, constants.profile().functions)),
         Op::LeakyRelu { slope } => x.mapv(|x| activation::leaky_relu(x, slope)),
         Op::Clip { low, high } => x.mapv(|x| activation::clip(x, low, high)),
         Op::Softmax => activation::softmax(x),
         Op::MaxPool(window) => pooling::max(window, x, node.shape),
-        Op::AvgPool(window) => pooling::average(window, x, node.shape),
-        Op::GlobalAvgPool => pooling::global_average(x),
+        Op::AvgPool(window) => match constants.profile().pooling {
+            PoolingSum::Wide => pooling::average(window, x, node.shape),
+            PoolingSum::F16 => pooling::narrow_average(window, x, node.shape, constants.profile()),
+        },
+        Op::GlobalAvgPool => match constants.profile().squeeze {
+            PoolingSum::Wide => pooling::global_average(x),
+            PoolingSum::F16 => {
+                let (_, height, width) = x.dim();
+                let window = Window { kernel: [height, width], stride: [1, 1] };
+                pooling::narrow_average(window, x, node.shape, constants.profile())
+            }
+        },
         Op::Upsample { resize: Resize::Nearest, size } => resizing::nearest(x, size),
         Op::Upsample { resize: Resize::Bilinear, size } => resizing::bilinear(x, size),
         Op::Concat => channels::concat(inputs, node.shape),

@@ -2,6 +2,7 @@
 
 use super::Map;
 use boresight_ir::{Shape, Window};
+use boresight_numerics::NumericProfile;
 
 /// Largest value of each window, row by row; the first of equal ones (zeros of both signs are equal), and NaN if the
 /// window holds one.
@@ -24,6 +25,18 @@ pub(super) fn average(window: Window, x: &Map, shape: Shape) -> Map {
         let mut sum = 0.0_f32;
         for value in values {
             sum += value;
+        }
+        sum / values.len() as f32
+    })
+}
+
+/// Mean of each window on a device that sums in binary16: the sum is rounded after each value, row by row, and divided
+/// by the window's size in binary32.
+pub(super) fn narrow_average(window: Window, x: &Map, shape: Shape, profile: &NumericProfile) -> Map {
+    over_windows(window, x, shape, |values| {
+        let mut sum = 0.0_f32;
+        for value in values {
+            sum = profile.accumulator_rounding().apply(sum + value);
         }
         sum / values.len() as f32
     })

@@ -1,7 +1,7 @@
 //! The simulated device against plans: what is deployed is what was trained.
 
 use crate::networks::{
-    FORMS, bands, bits, counts, every_operator, profiles, simulate, single, unet, weights,
+    FORMS, bands, bits, counts, every_operator, profiles, random_profile, simulate, single, unet, weights,
 };
 use boresight_core::Seed;
 use boresight_deploy::{Band, Deployment, Error, Simulator, reference};
@@ -38,11 +38,13 @@ fn what_is_undeployed_is_exactly_the_plan_on_normalised_images() {
 /// The forward pass that fine-tuning makes in each step, with the dropout left out.
 fn trainer_forward(master: &Weights, network: &Network, projection: &Projection, counts: &[f32]) -> Vec<f32> {
     let plan = Plan::training(network, 2, projection.device()).unwrap();
+    let mut memory = plan.workspace();
     let mut constants = vec![0.0; master.values().len()];
     projection.constants(master.values(), &mut constants);
+    projection.describe_sums(&constants, &mut memory);
     let mut images = counts.to_vec();
     projection.images(plan.input_planes(), &mut images);
-    plan.forward(&constants, &images, Mode::Evaluate, &mut plan.workspace()).to_vec()
+    plan.forward(&constants, &images, Mode::Evaluate, &mut memory).to_vec()
 }
 
 #[test]
@@ -53,7 +55,8 @@ fn the_trainer_sees_what_the_device_computes_bit_for_bit() {
         let [mean, deviation] = [|band: &Band| band.mean, |band: &Band| band.deviation]
             .map(|field| bands.iter().map(field).collect::<Vec<f32>>());
         let counts = counts(&network, 2, 4000, seed);
-        for profile in profiles() {
+        let any = (0..4).map(|at| random_profile(seed.derive("any", at)));
+        for profile in profiles().into_iter().chain(any) {
             for form in FORMS {
                 let projection = Projection::new(&folded, &profile, form, &mean, &deviation).unwrap();
                 master.set_border(&projection.border()).unwrap();

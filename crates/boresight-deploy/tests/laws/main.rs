@@ -4,6 +4,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "numbers are drawn in f64 and stored in f32")]
 
 mod device;
+mod diagnosis;
 mod folding;
 mod hand;
 mod networks;

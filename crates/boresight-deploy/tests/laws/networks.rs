@@ -1,11 +1,14 @@
 //! Networks, weights and counts for the laws.
 
 use boresight_core::{SearchSpace, Seed};
-use boresight_deploy::{Band, Deployment, Simulator};
+use boresight_deploy::{Band, Deployment, Mapping, Simulator};
 use boresight_ir::{
     Builder, Conv2d, Filling, InputForm, Network, NodeId, Op, Resize, Role, Shape, Weights, Window,
 };
-use boresight_numerics::NumericProfile;
+use boresight_numerics::{
+    Accumulator, BatchNorm, Constants, Format, Functions, NumericProfile, Overflow, Places, PoolingSum, Rule,
+    Scaling, Subnormals, Table,
+};
 use boresight_space::{ChannelRule, SpaceSettings, UnetSpace, supports_everything};
 
 /// Both forms in which images come in.
@@ -19,6 +22,67 @@ pub(crate) fn profiles() -> Vec<NumericProfile> {
         NumericProfile { input: NumericProfile::f32().input, ..NumericProfile::myriad_x_optimistic() };
     profiles.push(unrounded);
     profiles
+}
+
+/// A profile of any choices.
+pub(crate) fn random_profile(seed: Seed) -> NumericProfile {
+    let mut stream = seed.derive("profile", 0).stream();
+    let mut below = |count: usize| stream.below(count);
+    let number = |value: usize| std::num::NonZeroU32::new(u32::try_from(value).unwrap()).unwrap();
+    let formats = [Format::F16, Format::F32, Format::Bf16, Format::Int8];
+    let weights = formats[below(4)];
+    let binary16 = weights == Format::F16;
+    let subnormals = [Subnormals::Keep, Subnormals::Flush];
+    let overflow = [Overflow::Infinity, Overflow::Saturate];
+    NumericProfile {
+        name: "random".to_owned(),
+        constants: [Constants::Plugin, Constants::Preconverted][below(2)],
+        weights,
+        rule: if binary16 && below(2) == 0 { Rule::MyriadPlugin } else { Rule::Ieee },
+        scaling: if binary16 && below(3) > 0 { Scaling::MyriadX } else { Scaling::None },
+        input: formats[below(4)],
+        activations: formats[below(4)],
+        accumulator: [
+            Accumulator::F32,
+            Accumulator::F16Product,
+            Accumulator::F16Fused,
+            Accumulator::F16Block(number(1 + below(20))),
+            Accumulator::F16Splits,
+        ][below(5)],
+        batch_norm: [BatchNorm::Folded, BatchNorm::Separate][below(2)],
+        pooling: [PoolingSum::Wide, PoolingSum::F16][below(2)],
+        squeeze: [PoolingSum::Wide, PoolingSum::F16][below(2)],
+        functions: if below(2) == 0 {
+            Functions::Exact
+        } else {
+            Functions::Table(Table { intervals: number(8 + below(200)), reach: number(1 + below(9)) })
+        },
+        subnormals: Places {
+            weights: subnormals[below(2)],
+            activations: subnormals[below(2)],
+            accumulator: subnormals[below(2)],
+        },
+        overflow: Places {
+            weights: overflow[below(2)],
+            activations: overflow[below(2)],
+            accumulator: overflow[below(2)],
+        },
+    }
+}
+
+/// Parts of the input channels of every convolution of `network`, and some that are not scaled.
+pub(crate) fn random_mapping(network: &Network, seed: Seed) -> Mapping {
+    let mut stream = seed.derive("mapping", 0).stream();
+    let mut mapping = Mapping::default();
+    for (_, node) in network.iter().filter(|(_, node)| matches!(node.op, Op::Conv2d(_))) {
+        if stream.chance(0.7) {
+            mapping.parts.insert(node.name.clone(), 1 + stream.below(6));
+        }
+        if stream.chance(0.2) {
+            mapping.unscaled.insert(node.name.clone());
+        }
+    }
+    mapping
 }
 
 /// Statistics of 12-bit imagery, another pair for each band.

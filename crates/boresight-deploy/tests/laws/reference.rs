@@ -1,7 +1,8 @@
 //! The reference and the simulated device agree bit for bit.
 
 use crate::networks::{
-    FORMS, Graph, bands, bits, counts, every_operator, profiles, simulate, single, unet, weights,
+    FORMS, Graph, bands, bits, counts, every_operator, profiles, random_mapping, random_profile, simulate,
+    single, unet, weights,
 };
 use boresight_core::Seed;
 use boresight_deploy::{Band, Deployment, reference};
@@ -29,6 +30,12 @@ fn assert_agreement_everywhere(network: &Network, weights: &Weights, seed: Seed)
             let deployment = Deployment::convert(network, weights, &bands, form, &profile).unwrap();
             assert_agreement(&deployment, 4000, seed);
         }
+    }
+    let any = random_profile(seed);
+    for form in FORMS {
+        let deployment = Deployment::convert(network, weights, &bands, form, &any).unwrap();
+        let mapping = random_mapping(deployment.network(), seed);
+        assert_agreement(&deployment.mapped(&mapping), 4000, seed);
     }
 }
 
@@ -72,7 +79,7 @@ fn the_network_with_every_operator_has_every_operator() {
 #[test]
 fn every_operator_agrees_bit_for_bit() {
     let network = every_operator();
-    for number in 0..8 {
+    for number in 0..24 {
         let seed = Seed::new(number);
         assert_agreement_everywhere(&network, &weights(&network, seed), seed);
     }
@@ -80,7 +87,7 @@ fn every_operator_agrees_bit_for_bit() {
 
 #[test]
 fn u_nets_of_the_search_space_agree_bit_for_bit() {
-    for number in 0..10 {
+    for number in 0..20 {
         let seed = Seed::new(number);
         let network = unet(seed);
         assert_agreement_everywhere(&network, &weights(&network, seed), seed);

@@ -4,7 +4,7 @@ use crate::networks::{bands, counts, every_operator, simulate, unet, weights};
 use boresight_core::Seed;
 use boresight_deploy::{Deployment, tolerance};
 use boresight_ir::{InputForm, Network};
-use boresight_numerics::{ActivationFormat, NumericProfile};
+use boresight_numerics::{Format, NumericProfile};
 
 /// The largest share of its tolerance that a logit of `found` is away from `expected`.
 fn worst(found: &[f32], expected: &[f32], tolerance: &[f32]) -> f32 {
@@ -20,7 +20,7 @@ fn networks() -> Vec<(Network, Seed)> {
 #[test]
 fn storing_activations_in_binary16_moves_logits_by_less_than_the_tolerance() {
     let stored = NumericProfile::ieee_f16();
-    let not_stored = NumericProfile { activations: ActivationFormat::F32, ..stored.clone() };
+    let not_stored = NumericProfile { activations: Format::F32, ..stored.clone() };
     let mut shares = Vec::new();
     for (network, seed) in networks() {
         let (weights, bands) = (weights(&network, seed), bands(network.input_shape().channels));

@@ -38,7 +38,7 @@ fn finished_on(
     folder: &Path,
     further: Option<&TrainSettings>,
 ) -> Finalist {
-    let training = FinalTraining { run: Seed::new(1), further, threads };
+    let training = FinalTraining { run: Seed::new(1), further, alignment: None, threads };
     evaluator(dataset, settings).finish(&network(2), TRIAL, folder, training).unwrap()
 }
 

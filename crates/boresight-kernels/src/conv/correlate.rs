@@ -57,6 +57,8 @@ pub(super) struct Place {
 pub(super) enum Finish<'a> {
     /// Plus the bias of its channel (empty: zero), then rounded.
     Forward { bias: &'a [f32], store: Store },
+    /// Written as it is: the bias was a part of the sum.
+    Summed { bias: &'a [f32] },
     /// Written as a gradient.
     Gradient(Write),
 }
@@ -68,8 +70,55 @@ struct Block {
     target: *mut f32,
 }
 
+/// How the products of a result are summed.
+pub(super) trait Summing: Copy {
+    /// Sums M channels by N vectors in registers.
+    ///
+    /// # Safety
+    /// As for [`Lanes`]; there are M weights for each tap, and the bands cover a vector at each tap's distance.
+    unsafe fn sum<V: Lanes, const M: usize, const N: usize>(
+        self,
+        taps: &[f32],
+        weight: *const f32,
+        bands: [*const f32; N],
+        bias: &[f32; 8],
+    ) -> [[V; N]; M];
+}
+
+/// One chain of fused multiply-adds for each result; the bias comes later.
+#[derive(Clone, Copy)]
+pub(super) struct Exact;
+
+impl Summing for Exact {
+    #[inline(always)]
+    unsafe fn sum<V: Lanes, const M: usize, const N: usize>(
+        self,
+        taps: &[f32],
+        mut weight: *const f32,
+        bands: [*const f32; N],
+        _: &[f32; 8],
+    ) -> [[V; N]; M] {
+        // SAFETY: the caller promises M weights per tap and bands that cover a vector at each tap's distance.
+        unsafe {
+            let mut sums = [[V::splat(0.0); N]; M];
+            for distance in taps {
+                let pixels = bands.map(|band| V::load(band.add(distance.to_bits() as usize)));
+                for (m, sums) in sums.iter_mut().enumerate() {
+                    let factor = V::splat(*weight.add(m));
+                    for (sum, pixel) in sums.iter_mut().zip(pixels) {
+                        *sum = pixel.mul_add(factor, *sum);
+                    }
+                }
+                weight = weight.add(M);
+            }
+            sums
+        }
+    }
+}
+
 /// A run over the results of one band.
-struct Sweep<'a> {
+struct Sweep<'a, S> {
+    summing: S,
     band: *const f32,
     taps: &'a [f32],
     weights: *const f32,
@@ -157,7 +206,9 @@ impl Correlation<'_> {
         let channel = group * outputs + output;
         let rows = (outputs - output).min(8);
         let mut bias = [0.0; 8];
-        if let Finish::Forward { bias: given @ [_, ..], .. } = self.finish {
+        if let Finish::Forward { bias: given @ [_, ..], .. } | Finish::Summed { bias: given @ [_, ..] } =
+            self.finish
+        {
             bias[..rows].copy_from_slice(&given[channel..channel + rows]);
         }
         let planes = self.place.planes;
@@ -170,13 +221,29 @@ impl Job for Correlation<'_> {
     #[inline(always)]
     unsafe fn run<V: Lanes>(self) {
         // SAFETY: the caller vouches for `V`.
-        unsafe { if self.is_pointwise() { self.run_pointwise::<V>() } else { self.run_banded::<V>() } }
+        unsafe { self.run_by::<V, Exact>(Exact) }
     }
 }
 
 impl Correlation<'_> {
+    /// Runs with these sums.
+    ///
+    /// # Safety
+    /// As [`Job::run`].
     #[inline(always)]
-    unsafe fn run_banded<V: Lanes>(mut self) {
+    pub(super) unsafe fn run_by<V: Lanes, S: Summing>(self, summing: S) {
+        // SAFETY: the caller vouches for `V`.
+        unsafe {
+            if self.is_pointwise() {
+                self.run_pointwise::<V, S>(summing);
+            } else {
+                self.run_banded::<V, S>(summing);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn run_banded<V: Lanes, S: Summing>(mut self, summing: S) {
         let (depth, length) = (self.depth(), self.taps());
         let band = Band::fitting(self.grid, depth, BAND_BUDGET);
         let group_weights = self.padded_outputs(V::ROWS) * length;
@@ -199,6 +266,7 @@ impl Correlation<'_> {
                 unsafe {
                     band.fill::<V>(self.planes, self.source, self.border, &extent, padded);
                     let sweep = Sweep {
+                        summing,
                         band: padded.as_ptr(),
                         taps,
                         weights: packed[group * group_weights..].as_ptr(),
@@ -207,7 +275,7 @@ impl Correlation<'_> {
                         place: self.place,
                         finish: self.finish,
                     };
-                    self.each_block::<V>(sweep, image, group, offset);
+                    self.each_block::<V, S>(sweep, image, group, offset);
                 }
             }
         }
@@ -216,7 +284,7 @@ impl Correlation<'_> {
 
     /// As [`Correlation::run_banded`], with planes for bands: some positions of all channels at a time.
     #[inline(always)]
-    unsafe fn run_pointwise<V: Lanes>(mut self) {
+    unsafe fn run_pointwise<V: Lanes, S: Summing>(mut self, summing: S) {
         let (depth, plane) = (self.depth(), self.planes.plane());
         let group_weights = self.padded_outputs(V::ROWS) * depth;
         let mut scratch = std::mem::take(self.scratch);
@@ -244,6 +312,7 @@ impl Correlation<'_> {
                 // SAFETY: planes hold whole vectors, the packed weights those of `group`, and the caller vouches for `V`.
                 unsafe {
                     let sweep = Sweep {
+                        summing,
                         band: self.source[start..].as_ptr(),
                         taps,
                         weights: packed[group * group_weights..].as_ptr(),
@@ -252,7 +321,7 @@ impl Correlation<'_> {
                         place: self.place,
                         finish: self.finish,
                     };
-                    self.each_block::<V>(sweep, image, group, offset);
+                    self.each_block::<V, S>(sweep, image, group, offset);
                 }
             }
         }
@@ -261,9 +330,9 @@ impl Correlation<'_> {
 
     /// Runs `sweep` for all result channels of `group`.
     #[inline(always)]
-    unsafe fn each_block<V: Lanes>(
+    unsafe fn each_block<V: Lanes, S: Summing>(
         &mut self,
-        mut sweep: Sweep<'_>,
+        mut sweep: Sweep<'_, S>,
         image: usize,
         group: usize,
         offset: usize,
@@ -290,7 +359,7 @@ impl Correlation<'_> {
     }
 }
 
-impl Sweep<'_> {
+impl<S: Summing> Sweep<'_, S> {
     /// Computes all results of one block of channels.
     #[inline(always)]
     unsafe fn run<V: Lanes, const M: usize>(&self, block: &Block) {
@@ -329,8 +398,8 @@ impl Sweep<'_> {
         }
         // SAFETY: the caller promises a band that covers these vectors, and their places in the target.
         unsafe {
-            let sums =
-                self.sum::<V, M, N>(cursors.map(|at| self.band.add(at.row * self.walk.pitch + at.column)));
+            let bands = cursors.map(|at| self.band.add(at.row * self.walk.pitch + at.column));
+            let sums: [[V; N]; M] = self.summing.sum::<V, M, N>(self.taps, self.weights, bands, &block.bias);
             let [first, last] = [cursors[0], cursors[N - 1]];
             let whole = first.row == last.row && last.column + V::WIDTH <= self.walk.columns;
             if whole && self.place.step[1] == 1 && first.row < self.walk.rows {
@@ -349,27 +418,6 @@ impl Sweep<'_> {
         }
         *left -= N;
         cursor
-    }
-
-    /// Sums M channels by N vectors in registers.
-    #[inline(always)]
-    unsafe fn sum<V: Lanes, const M: usize, const N: usize>(&self, bands: [*const f32; N]) -> [[V; N]; M] {
-        // SAFETY: the caller promises M weights per tap and bands that cover a vector at each tap's distance.
-        unsafe {
-            let mut sums = [[V::splat(0.0); N]; M];
-            let mut weight = self.weights;
-            for distance in self.taps {
-                let pixels = bands.map(|band| V::load(band.add(distance.to_bits() as usize)));
-                for (m, sums) in sums.iter_mut().enumerate() {
-                    let factor = V::splat(*weight.add(m));
-                    for (sum, pixel) in sums.iter_mut().zip(pixels) {
-                        *sum = pixel.mul_add(factor, *sum);
-                    }
-                }
-                weight = weight.add(M);
-            }
-            sums
-        }
     }
 
     /// Writes N whole vectors of each channel of `block`, which follow each other from position `start` on.
@@ -393,7 +441,7 @@ impl Sweep<'_> {
                     let value = match self.finish {
                         Finish::Forward { store: Store::F32, .. } => sum.add(bias),
                         Finish::Forward { store: Store::F16, .. } => sum.add(bias).round_f16(),
-                        Finish::Gradient(Write::Set) => sum,
+                        Finish::Summed { .. } | Finish::Gradient(Write::Set) => sum,
                         Finish::Gradient(Write::Add) => V::load(target).add(sum),
                     };
                     value.store(target);
@@ -447,7 +495,7 @@ impl Sweep<'_> {
             let values = match self.finish {
                 Finish::Forward { store: Store::F32, .. } => sums.add(V::splat(bias)),
                 Finish::Forward { store: Store::F16, .. } => sums.add(V::splat(bias)).round_f16(),
-                Finish::Gradient(Write::Set) => sums,
+                Finish::Summed { .. } | Finish::Gradient(Write::Set) => sums,
                 Finish::Gradient(Write::Add) => V::load_part(target, lanes.clone()).add(sums),
             };
             if lanes.len() == V::WIDTH {

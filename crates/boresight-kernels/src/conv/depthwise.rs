@@ -160,7 +160,7 @@ impl Lines<'_> {
             let value = match self.finish {
                 Finish::Forward { store: Store::F32, .. } => sum.add(V::splat(self.bias)),
                 Finish::Forward { store: Store::F16, .. } => sum.add(V::splat(self.bias)).round_f16(),
-                Finish::Gradient(Write::Set) => sum,
+                Finish::Summed { .. } | Finish::Gradient(Write::Set) => sum,
                 Finish::Gradient(Write::Add) => V::load_part(to, lanes.clone()).add(sum),
             };
             if lanes.len() == V::WIDTH {

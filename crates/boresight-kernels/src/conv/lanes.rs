@@ -44,6 +44,10 @@ pub(super) trait Lanes: Copy {
     /// `self * factor + sum`, rounded once.
     unsafe fn mul_add(self, factor: Self, sum: Self) -> Self;
     unsafe fn round_f16(self) -> Self;
+    /// Magnitudes below `least` become zero with their sign.
+    unsafe fn flush(self, least: f32) -> Self;
+    /// Magnitudes beyond `most` become `most` with their sign.
+    unsafe fn saturate(self, most: f32) -> Self;
     /// Sum over the lanes, in an order fixed for the type.
     unsafe fn total(self) -> f32;
     /// Sums over the lanes of the sixteen vectors that follow each other at `from`.
@@ -221,6 +225,16 @@ impl Lanes for Quad {
     }
 
     #[inline(always)]
+    unsafe fn flush(self, least: f32) -> Self {
+        Self(self.0.map(|lane| if lane.abs() < least { 0.0_f32.copysign(lane) } else { lane }))
+    }
+
+    #[inline(always)]
+    unsafe fn saturate(self, most: f32) -> Self {
+        Self(self.0.map(|lane| if lane.abs() > most { most.copysign(lane) } else { lane }))
+    }
+
+    #[inline(always)]
     unsafe fn total(self) -> f32 {
         (self.0[0] + self.0[2]) + (self.0[1] + self.0[3])
     }
@@ -389,6 +403,23 @@ mod x86 {
         }
 
         #[inline(always)]
+        unsafe fn flush(self, least: f32) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let sign = _mm256_set1_ps(-0.0);
+                // NaN is not below anything, and stays.
+                let below = _mm256_cmp_ps::<_CMP_LT_OQ>(_mm256_andnot_ps(sign, self), Self::splat(least));
+                _mm256_blendv_ps(self, _mm256_and_ps(sign, self), below)
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn saturate(self, most: f32) -> Self {
+            // SAFETY: the instruction set is the caller's duty. Of a number and NaN both take their second operand.
+            unsafe { _mm256_max_ps(Self::splat(-most), _mm256_min_ps(Self::splat(most), self)) }
+        }
+
+        #[inline(always)]
         unsafe fn total(self) -> f32 {
             // SAFETY: the instruction set is the caller's duty.
             unsafe {
@@ -534,6 +565,24 @@ mod x86 {
         unsafe fn round_f16(self) -> Self {
             // SAFETY: the instruction set is the caller's duty.
             unsafe { _mm512_cvtph_ps(_mm512_cvtps_ph::<NEAREST>(self)) }
+        }
+
+        #[inline(always)]
+        unsafe fn flush(self, least: f32) -> Self {
+            // SAFETY: the instruction set is the caller's duty.
+            unsafe {
+                let sign = _mm512_set1_ps(-0.0);
+                // NaN is not below anything, and stays.
+                let magnitude = _mm512_andnot_ps(sign, self);
+                let below = _mm512_cmp_ps_mask::<_CMP_LT_OQ>(magnitude, Self::splat(least));
+                _mm512_mask_and_ps(self, below, sign, self)
+            }
+        }
+
+        #[inline(always)]
+        unsafe fn saturate(self, most: f32) -> Self {
+            // SAFETY: the instruction set is the caller's duty. Of a number and NaN both take their second operand.
+            unsafe { _mm512_max_ps(Self::splat(-most), _mm512_min_ps(Self::splat(most), self)) }
         }
 
         #[inline(always)]

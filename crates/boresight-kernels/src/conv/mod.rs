@@ -5,6 +5,7 @@ mod correlate;
 mod depthwise;
 mod gradient;
 mod lanes;
+mod narrow;
 mod scratch;
 mod shape;
 #[cfg(test)]
@@ -22,6 +23,7 @@ use lanes::launch;
 use shape::{Optional, assert_len};
 use winograd::{WinogradCorrelation, WinogradGradient};
 
+pub use narrow::{NarrowSums, conv2d_narrow};
 pub use shape::ConvShape;
 
 /// Convolves `input` with `weight` into `output`.
@@ -99,8 +101,26 @@ fn forward(
     assert_len("input", input.len(), shape.input.len(), Optional::No);
     assert_len("bias", bias.len(), shape.out_channels, Optional::Yes);
     assert_len("output", output.len(), shape.output().len(), Optional::No);
+    let finish = Finish::Forward { bias, store: arithmetic.store() };
+    let correlation = forward_correlation(shape, input, border, weight, finish, output, scratch);
+    match arithmetic {
+        Arithmetic::Fast => correlate_fast(version, correlation),
+        Arithmetic::Device(_) | Arithmetic::Narrow(_) => correlate_plainly(version, correlation),
+    }
+}
+
+/// The correlation that a convolution is.
+fn forward_correlation<'a>(
+    shape: &ConvShape,
+    input: &'a [f32],
+    border: &'a [f32],
+    weight: &'a [f32],
+    finish: Finish<'a>,
+    output: &'a mut [f32],
+    scratch: &'a mut Buffer,
+) -> Correlation<'a> {
     let taps = shape.taps();
-    let correlation = Correlation {
+    Correlation {
         source: input,
         planes: shape.input,
         border,
@@ -112,14 +132,10 @@ fn forward(
             first: 0,
             taps: [shape.kernel[1].cast_signed(), 1],
         },
-        finish: Finish::Forward { bias, store: arithmetic.store() },
+        finish,
         target: output,
         place: Place { planes: shape.output(), first: [0, 0], step: [1, 1] },
         scratch,
-    };
-    match arithmetic {
-        Arithmetic::Fast => correlate_fast(version, correlation),
-        Arithmetic::Device(_) => correlate_plainly(version, correlation),
     }
 }
 

@@ -4,6 +4,7 @@
 #![expect(clippy::cast_possible_truncation, reason = "test data are drawn in f64 and stored in f32")]
 
 mod laws;
+mod narrow;
 mod networks;
 mod projection;
 mod threads;

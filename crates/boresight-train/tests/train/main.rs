@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 #![expect(clippy::cast_possible_truncation, reason = "test data are drawn in f64 and stored in f32")]
 
+mod align;
 mod bridge;
 mod checkpoint;
 mod composed;

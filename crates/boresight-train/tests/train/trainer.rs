@@ -9,16 +9,18 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use std::sync::Mutex;
 
+/// Mean and deviation of the counts of both bands.
+pub(crate) const STATISTICS: [[f32; 2]; 2] = [MEAN, DEVIATION];
 const MEAN: [f32; 2] = [1400.0, 1000.0];
 const DEVIATION: [f32; 2] = [800.0, 300.0];
 
 /// Bright pixels are vessels, with noise in both bands.
-struct Toy {
+pub(crate) struct Toy {
     count: usize,
     brightest: f64,
 }
 
-const TOY: Toy = Toy { count: 10, brightest: 3000.0 };
+pub(crate) const TOY: Toy = Toy { count: 10, brightest: 3000.0 };
 
 impl Examples for Toy {
     fn count(&self) -> usize {
@@ -38,7 +40,7 @@ impl Examples for Toy {
     }
 }
 
-fn network() -> Network {
+pub(crate) fn network() -> Network {
     let mut builder = Builder::new(Shape::new(2, 8, 7)).unwrap();
     let mut last = builder.input();
     for (name, op) in [
@@ -53,7 +55,7 @@ fn network() -> Network {
     builder.finish(last).unwrap()
 }
 
-fn settings(epochs: usize) -> TrainSettings {
+pub(crate) fn settings(epochs: usize) -> TrainSettings {
     TrainSettings { batch: 4, learning_rate: 0.05, ..TrainSettings::fp32(epochs) }
 }
 
@@ -81,7 +83,7 @@ fn the_average_follows_the_weights_quickly_at_first() {
     assert_ne!(last.values(), average.values());
 }
 
-fn trainer<'data>(
+pub(crate) fn trainer<'data>(
     settings: &'data TrainSettings,
     profile: &'data NumericProfile,
 ) -> SegmentationTrainer<'data> {
@@ -98,7 +100,7 @@ fn trainer<'data>(
     }
 }
 
-fn context(seed: u64) -> Context {
+pub(crate) fn context(seed: u64) -> Context {
     Context::new(Seed::new(seed))
 }
 

@@ -76,6 +76,8 @@ pub struct Model {
     pub opset: i64,
     /// What else the file says, by key.
     pub metadata: BTreeMap<String, String>,
+    /// Whether its constants reach their operators in FLOAT16, so that a tool chain has nothing to convert.
+    pub is_fp16: bool,
     /// Name of the input.
     pub input: String,
     /// Name of the output.
@@ -121,7 +123,19 @@ pub fn read(bytes: &[u8], options: &ReadOptions<'_>) -> Result<Model, Error> {
     let pair = |entry: proto::Entry| (entry.key, entry.value);
     let (input, output) = (surface.input.name.clone(), surface.output.name.clone());
     let metadata = model.metadata_props.iter().cloned().map(pair).collect();
-    Ok(Model { network, weights, opset, metadata, input, output })
+    let is_fp16 = constants_are_fp16(graph);
+    Ok(Model { network, weights, opset, metadata, is_fp16, input, output })
+}
+
+/// Whether convolutions and products take their constants in FLOAT16; one that is cast to FLOAT before counts as FLOAT.
+fn constants_are_fp16(graph: &proto::Graph) -> bool {
+    let is_half = |name: &String| {
+        let mut tensors = graph.initializer.iter();
+        tensors.any(|tensor| tensor.name == *name && tensor.data_type == proto::data_type::FLOAT16)
+    };
+    let kinds = ["Conv", "ConvTranspose", "Gemm", "MatMul", "Mul", "Add", "BatchNormalization"];
+    let nodes = graph.node.iter().filter(|node| kinds.contains(&node.op_type.as_str()));
+    nodes.flat_map(|node| &node.input).any(is_half)
 }
 
 fn opset(model: &proto::Model) -> Result<i64, Error> {

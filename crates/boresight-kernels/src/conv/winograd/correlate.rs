@@ -128,7 +128,7 @@ impl Job for WinogradCorrelation<'_> {
         let [block, offsets, packed, patches, products, pixels, results] = scratch.parts(room.sizes);
         self.pack(room.output.padded, packed);
         let write = match self.0.finish {
-            Finish::Forward { bias, .. } => {
+            Finish::Forward { bias, .. } | Finish::Summed { bias } => {
                 offsets.fill(0.0);
                 offsets[..bias.len()].copy_from_slice(bias);
                 Write::Set
