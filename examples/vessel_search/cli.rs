@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Searches vessel-segmentation networks for an accelerator, under its numerics and its cost.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "vessel_search", version, allow_negative_numbers = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
