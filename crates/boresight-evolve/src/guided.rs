@@ -168,6 +168,24 @@ impl<S: SearchSpace> Debug for GuidedParts<S> {
 /// failed counts as the worst that was measured. Proposals of one round take earlier ones of it as measured where they
 /// are predicted. The order of verdicts within a round changes nothing, and no genotype is proposed twice.
 ///
+/// # Examples
+/// ```
+/// use boresight_core::{Direction, Seed, Strategy};
+/// use boresight_evolve::benchmarks::{Categorical, CategoricalSpace};
+/// use boresight_evolve::{GuidedParts, GuidedSearch, GuidedSettings, LowerBound, Ranking};
+///
+/// let space = CategoricalSpace::new(vec![3; 8])?;
+/// let ranking = Ranking::Pareto { directions: vec![Direction::Maximise] };
+/// let numbers = space.clone();
+/// let parts = GuidedParts {
+///     acquisition: Box::new(LowerBound { deviations: 1.0 }),
+///     ..GuidedParts::new(ranking, move |genotype: &Categorical| numbers.one_hot(genotype))
+/// };
+/// let mut strategy = GuidedSearch::new(space, parts, GuidedSettings::default(), Seed::new(1))?;
+/// assert_eq!(strategy.ask(100).len(), 20);
+/// # Ok::<(), boresight_evolve::Error>(())
+/// ```
+///
 /// # Source
 /// Jones et al., 1998, for the surrogate and its use; Knowles, *`ParEGO`*, 2006, equation 2, for joining objectives;
 /// Ginsbourger et al., *Kriging is well-suited to parallelize optimization*, 2010, section 4, for rounds.

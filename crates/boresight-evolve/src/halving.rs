@@ -91,6 +91,22 @@ impl<S: SearchSpace> HalvingParts<S> {
 /// A candidate passes as a new trial with a larger fidelity, descending from the one before. Only those that were
 /// measured and break no constraint pass. No genotype is proposed twice at one fidelity.
 ///
+/// # Examples
+/// ```
+/// use boresight_core::{Direction, Seed, Strategy};
+/// use boresight_evolve::benchmarks::CategoricalSpace;
+/// use boresight_evolve::{Halving, HalvingParts, HalvingSettings, Pace, Ranking};
+///
+/// let space = CategoricalSpace::new(vec![3; 8])?;
+/// let ranking = Ranking::Pareto { directions: vec![Direction::Maximise, Direction::Minimise] };
+/// // ASHA for four workers.
+/// let settings = HalvingSettings { pace: Pace::SteadyState { waiting: 4 }, ..HalvingSettings::default() };
+/// let mut strategy = Halving::new(space, HalvingParts::new(ranking), settings, Seed::new(1))?;
+/// let asked = strategy.ask(100);
+/// assert!(asked.len() == 4 && asked.iter().all(|proposal| (9.0 * proposal.fidelity.share() - 1.0).abs() < 1e-9));
+/// # Ok::<(), boresight_evolve::Error>(())
+/// ```
+///
 /// # Source
 /// Jamieson and Talwalkar, *Non-stochastic best arm identification and hyperparameter optimization*, 2016; Li et al., *A
 /// system for massively parallel hyperparameter tuning*, 2020, algorithm 2; Schmucker et al., *Multi-objective asynchronous

@@ -1,6 +1,30 @@
 //! Comparing candidates by several objectives at once, in their natural sign.
 //!
 //! A point is one value per objective, in the order of the directions that are passed along; the values are finite.
+//!
+//! # Examples
+//! A front as a file, and how near another one comes to it:
+//! ```
+//! use boresight_core::{Direction::Minimise, Objective, Outcome, Proposal, Trial, TrialId};
+//! use boresight_evolve::pareto::{additive_epsilon, igd_plus, knee_points, read_front, write_front};
+//!
+//! let objectives = ["error", "seconds"].map(|name| Objective::new(name, "1", Minimise));
+//! let points = [[0.0, 1.0], [0.2, 0.2], [1.0, 0.0], [0.9, 0.9]];
+//! let trials: Vec<Trial<u8>> = (0..).zip(points).map(|(id, point)| Trial {
+//!     id: TrialId(id),
+//!     proposal: Proposal::new(0),
+//!     verdict: Outcome::measured(point.to_vec()),
+//! }).collect();
+//! let mut file = Vec::new();
+//! write_front(&trials, &objectives, &mut file)?;
+//! let reference = read_front(std::str::from_utf8(&file)?, &objectives)?;
+//! assert_eq!(reference, &points[..3]);
+//! assert_eq!(knee_points(&reference, &[Minimise; 2], 2), [1]);
+//! let found = [[0.2, 0.3]];
+//! assert!(igd_plus(&found, &reference, &[Minimise; 2]).is_some_and(|distance| distance < 0.2));
+//! assert!(additive_epsilon(&found, &reference, &[Minimise; 2]).is_some_and(|shift| (shift - 0.3).abs() < 1e-9));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod front;
 mod hypervolume;
