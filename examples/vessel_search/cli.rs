@@ -49,7 +49,7 @@ pub(crate) struct Cli {
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Stopping {
     /// Starts no candidate once so many minutes have passed.
-    #[arg(long = "stop-after", value_parser = positive, value_name = "MINUTES", help_heading = "Run")]
+    #[arg(long = "stop-after", value_parser = minutes, value_name = "MINUTES", help_heading = "Run")]
     pub(crate) after: Option<f64>,
 
     /// Ends the search when so many candidates in a row brought nothing better.
@@ -385,6 +385,12 @@ fn seed(text: &str) -> Result<u64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
     if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("it must lie between 0 and 1".to_owned()) }
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let number = positive(text)?;
+    let time = std::time::Duration::try_from_secs_f64(60.0 * number);
+    time.map(|_| number).map_err(|_| "it is too long".to_owned())
 }
 
 fn finite(text: &str) -> Result<f64, String> {
