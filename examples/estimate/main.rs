@@ -1,7 +1,7 @@
 //! What a network costs on the device: stages, cycles, memory, latency, energy.
 //!
 //! `cargo run --release --example estimate -- 'u1;w;n;cba16r-x;cba16r-x;cba16r-x'`; `-- --help` explains the rest.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
+#![expect(clippy::print_stderr, reason = "an application reports to a person")]
 
 #[path = "../vessel_search/refusal.rs"]
 mod refusal;
@@ -15,6 +15,7 @@ use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace};
 use boresight::vpu::{Device, Prediction, Transfer, Vpu};
 use clap::{Parser, ValueEnum};
 use std::error::Error;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -187,7 +188,7 @@ fn draw(cli: &Cli, vpu: &Vpu, count: u64) -> Result<(), Box<dyn Error>> {
             Err(error) if cli.json => {
                 let refusal =
                     report::Refusal { error: error.to_string(), code: &code, onnx: onnx.as_deref() };
-                println!("{}", serde_json::to_string(&refusal)?);
+                writeln!(std::io::stdout(), "{}", serde_json::to_string(&refusal)?)?;
             }
             Err(error) => eprintln!("{code}: {error}"),
         }
@@ -222,12 +223,12 @@ fn show(
     drawn: Option<(&str, Option<&Path>)>,
 ) -> Result<(), Box<dyn Error>> {
     if cli.json {
-        println!("{}", serde_json::to_string(&report::Report::new(prediction, drawn))?);
+        writeln!(std::io::stdout(), "{}", serde_json::to_string(&report::Report::new(prediction, drawn))?)?;
     } else {
         if let Some((code, _)) = drawn {
-            println!("{code}");
+            writeln!(std::io::stdout(), "{code}")?;
         }
-        println!("{}", table::table(network, prediction));
+        writeln!(std::io::stdout(), "{}", table::table(network, prediction))?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Measures what a device's numerics cost a network, and how much of it fine-tuning under them recovers.
 //!
 //! `cargo run --release --example precision_study -- --out studies/1`; `-- --help` explains the rest.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
+#![expect(clippy::print_stderr, reason = "an application reports to a person")]
 #![expect(clippy::doc_markdown, reason = "the comments on the command line are the text of --help")]
 
 mod cells;
@@ -31,6 +31,7 @@ use clap::{Parser, ValueEnum};
 use recipes::Recipe;
 use serde::{Deserialize, Serialize};
 use std::error::Error;
+use std::io::Write;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -204,8 +205,8 @@ fn run(cli: &Cli) -> Result<(), Box<dyn Error>> {
     let table = Table::new(cli, &study, &rows)?;
     write_atomically(cli.out.join("study.json"), &serde_json::to_vec_pretty(&table)?)?;
     write_atomically(cli.out.join("study.svg"), table.chart().svg().as_bytes())?;
-    println!("{}", table.text());
-    println!("Written: {}", cli.out.display());
+    writeln!(std::io::stdout(), "{}", table.text())?;
+    writeln!(std::io::stdout(), "Written: {}", cli.out.display())?;
     Ok(())
 }
 

@@ -8,8 +8,15 @@ use std::process::ExitCode;
 pub(crate) fn exit_code(result: Result<(), Box<dyn Error>>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
+        // Whoever closed the pipe does not want to read on.
+        Err(error) if is_closed_pipe(error.as_ref()) => ExitCode::SUCCESS,
         Err(error) => refuse(&sentence(error.as_ref())),
     }
+}
+
+fn is_closed_pipe(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == std::io::ErrorKind::BrokenPipe)
 }
 
 /// What `main` returns when clap does not let the program start: help and version are no refusals.

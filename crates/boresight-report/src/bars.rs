@@ -31,12 +31,12 @@ pub struct BarChart {
     pub groups: Vec<BarGroup>,
 }
 
-const COLOURS: [&str; 8] =
-    ["#355070", "#b56576", "#6d9f71", "#e09f3e", "#7a6c9d", "#4f9da6", "#9a8c98", "#c8553d"];
 const HEIGHT: f64 = 300.0;
 const LEFT: f64 = 60.0;
-const TOP: f64 = 40.0;
+const TOP: f64 = 44.0;
 const BAR: f64 = 16.0;
+/// About the width of a letter.
+const LETTER: f64 = 6.0;
 
 impl BarChart {
     /// The chart as an SVG file, which needs nothing else to be shown.
@@ -50,19 +50,22 @@ impl BarChart {
         let mut body: Vec<String> = Vec::new();
         let mut x = LEFT + BAR;
         for group in &self.groups {
-            let width = BAR * group.bars.len() as f64;
+            let bars = BAR * group.bars.len() as f64;
+            // What stands below may be wider than the bars.
+            let width = bars.max(LETTER * group.name.len() as f64);
+            let first = x + (width - bars) / 2.0;
             for (at, bar) in group.bars.iter().enumerate() {
                 let colour = names.iter().position(|name| *name == bar.name).unwrap_or(0);
-                body.push(bar_svg(bar, x + BAR * at as f64, COLOURS[colour % COLOURS.len()]));
+                body.push(bar_svg(bar, first + BAR * at as f64, &fill(colour)));
             }
             let (middle, below) = (x + width / 2.0, TOP + HEIGHT + 16.0);
             body.push(text(middle, below, "middle", &group.name));
             x += width + 3.0 * BAR;
         }
-        let width = x.max(LEFT + 320.0);
+        let width = x.max(2.0 * LEFT + LETTER * self.title.len() as f64);
         for (at, name) in names.iter().enumerate() {
             let y = TOP + HEIGHT + 40.0 + 16.0 * at as f64;
-            let colour = COLOURS[at % COLOURS.len()];
+            let colour = fill(at);
             body.push(format!(
                 "<rect x=\"{LEFT}\" y=\"{:.1}\" width=\"10\" height=\"10\" fill=\"{colour}\"/>\n",
                 y - 9.0
@@ -73,12 +76,19 @@ impl BarChart {
         format!(
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width:.0}\" height=\"{height:.0}\" font-family=\"sans-serif\" \
              font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n{}{}{}{}</svg>\n",
-            text(LEFT, 20.0, "start", &self.title),
-            text(8.0, TOP - 6.0, "start", &self.axis),
+            text(8.0, 14.0, "start", &self.title),
+            text(8.0, 29.0, "start", &self.axis),
             grid(width),
             body.concat()
         )
     }
+}
+
+/// The colour of the bars of one name: hues a golden angle apart, which keeps any number of them apart.
+fn fill(at: usize) -> String {
+    let hue = (215.0 + 137.508 * at as f64) % 360.0;
+    let lightness = [40, 62, 50][at % 3];
+    format!("hsl({hue:.0}, 45%, {lightness}%)")
 }
 
 /// Lines across at every tenth.
@@ -151,7 +161,13 @@ mod tests {
         let svg = chart(0.5).svg();
         assert_eq!(svg.matches("height=\"150.0\"").count(), 2, "{svg}");
         assert_eq!(svg.matches("height=\"300.0\"").count(), 2, "{svg}");
-        assert_eq!(svg.matches("y1=\"265.0\" y2=\"115.0\"").count(), 4, "{svg}");
+        assert_eq!(svg.matches("y1=\"269.0\" y2=\"119.0\"").count(), 4, "{svg}");
+    }
+
+    #[test]
+    fn no_two_of_many_names_share_a_colour() {
+        let colours: std::collections::BTreeSet<String> = (0..40).map(fill).collect();
+        assert_eq!(colours.len(), 40);
     }
 
     #[test]
