@@ -6,6 +6,8 @@
 
 #[path = "vessel_search/cli.rs"]
 mod cli;
+#[path = "vessel_search/limits.rs"]
+mod limits;
 #[path = "vessel_search/mapping.rs"]
 mod mapping;
 #[path = "vessel_search/outcome.rs"]
@@ -22,6 +24,12 @@ mod scenes;
 mod screen;
 #[path = "vessel_search/setup.rs"]
 mod setup;
+#[path = "vessel_search/stops.rs"]
+mod stops;
+#[path = "vessel_search/strategies.rs"]
+mod strategies;
+#[path = "vessel_search/warm.rs"]
+mod warm;
 
 use clap::Parser;
 use cli::{Align, Cli};
@@ -126,7 +134,7 @@ fn scored(
     if !path.exists() {
         let started = folder.join("run.json").exists();
         let (out, resume) = if started { (None, Some(folder)) } else { (Some(folder), None) };
-        run::run(Cli { configuration, workers: options.search.workers, out, resume })?;
+        run::run(Cli { configuration, out, resume, ..options.search.clone() })?;
     }
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
     let summary: Value =

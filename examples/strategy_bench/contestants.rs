@@ -3,11 +3,10 @@
 use crate::bench::{Bench, Variation};
 use crate::cli::{Cli, StrategyName};
 use boresight::core::{Evaluator, Proposal, SearchSpace, Seed, Strategy, TellError, Trial};
-use boresight::evolve::parts::{FromSpace, lattice_directions};
+use boresight::evolve::parts::largest_lattice;
 use boresight::evolve::{
-    Evolution, EvolutionSettings, ExpectedImprovement, GeneticAlgorithm, GeneticSettings, GuidedParts,
-    GuidedSearch, GuidedSettings, LocalParts, LocalSearch, LocalSettings, Novelty, Pace, Parts, RandomSearch,
-    Ranking,
+    Evolution, EvolutionSettings, GeneticAlgorithm, GeneticSettings, GuidedParts, GuidedSearch,
+    GuidedSettings, LocalParts, LocalSearch, LocalSettings, Pace, Parts, RandomSearch, Ranking,
 };
 use std::error::Error;
 
@@ -83,12 +82,7 @@ pub(crate) fn build<'run, B: Bench>(
                 round: cli.waiting.unwrap_or(1),
                 ..LocalSettings::default()
             };
-            let parts = LocalParts {
-                sampling: Box::new(FromSpace),
-                neighbourhood: bench.neighbourhood(),
-                ranking,
-                novelty: Novelty::default(),
-            };
+            let parts = LocalParts { neighbourhood: bench.neighbourhood(), ..LocalParts::new(ranking) };
             Engine::Other(Box::new(LocalSearch::new(space, parts, settings, seed)?))
         }
         StrategyName::Guided => {
@@ -99,14 +93,9 @@ pub(crate) fn build<'run, B: Bench>(
                 ..GuidedSettings::default()
             };
             let tuned = bench.tune(Parts::nsga2(ranking.clone()), Variation::Nsga2);
-            let parts = GuidedParts {
-                sampling: Box::new(FromSpace),
-                mutation: tuned.mutation,
-                features: bench.features(),
-                acquisition: Box::new(ExpectedImprovement),
-                ranking,
-                novelty: Novelty::default(),
-            };
+            let features = bench.features();
+            let features = move |genotype: &B::Genotype| features.features(genotype);
+            let parts = GuidedParts { mutation: tuned.mutation, ..GuidedParts::new(ranking, features) };
             Engine::Other(Box::new(GuidedSearch::new(space, parts, settings, seed)?))
         }
     };
@@ -140,11 +129,4 @@ fn evolution<'run, B: Bench>(
         ..EvolutionSettings::generations(population, evaluations)
     };
     Ok(Evolution::new(bench.space(), parts, settings, seed)?)
-}
-
-/// The finest lattice of no more directions than there are members.
-fn largest_lattice(objectives: usize, population: usize) -> Vec<Vec<f64>> {
-    let finer = (1..=population).map(|divisions| lattice_directions(objectives, divisions));
-    let fitting = finer.take_while(|directions| directions.len() <= population);
-    fitting.last().unwrap_or_else(|| lattice_directions(objectives, 1))
 }

@@ -10,7 +10,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 /// Searches vessel-segmentation networks for an accelerator, under its numerics and its cost.
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "vessel_search", version, allow_negative_numbers = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -30,10 +30,35 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "DIR", help_heading = "Run")]
     pub(crate) out: Option<PathBuf>,
 
+    /// Proposes known networks first: a file with a code a line, or the folder of an earlier run,
+    /// whose best come first. Where that run had the same scenes and settings, what it measured
+    /// is not measured again.
+    #[arg(long, value_name = "FILE|DIR", help_heading = "Search", verbatim_doc_comment)]
+    pub(crate) warm_start: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub(crate) stopping: Stopping,
+
     /// Goes on with the interrupted run in this folder, with the settings that it was
     /// started with.
     #[arg(long, value_name = "DIR", conflicts_with = "out", help_heading = "Run", verbatim_doc_comment)]
     pub(crate) resume: Option<PathBuf>,
+}
+
+/// When a search ends before its last generation; it can be resumed.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Stopping {
+    /// Starts no candidate once so many minutes have passed.
+    #[arg(long = "stop-after", value_parser = minutes, value_name = "MINUTES", help_heading = "Run")]
+    pub(crate) after: Option<f64>,
+
+    /// Ends the search when so many candidates in a row brought nothing better.
+    #[arg(long = "stop-stagnant", value_parser = at_least::<1>, value_name = "N", help_heading = "Run")]
+    pub(crate) stagnant: Option<usize>,
+
+    /// Ends the search when a candidate reaches this fitness, or this value of the first objective.
+    #[arg(long = "stop-at", value_parser = finite, value_name = "VALUE", help_heading = "Run")]
+    pub(crate) at: Option<f64>,
 }
 
 fn default_workers() -> NonZeroUsize {
@@ -69,8 +94,8 @@ pub(crate) struct Configuration {
     pub(crate) strategy: StrategyName,
 
     /// What is optimised: 'fitness' (one value from on-device mIoU and FPS, see --fitness),
-    /// or a Pareto front over some of miou, vessel_iou, latency, fps, parameters, macs and
-    /// peak_memory, separated by commas.
+    /// or a Pareto front over some of miou, vessel_iou, latency, fps, parameters, macs,
+    /// peak_memory, energy, ddr_traffic and nce_utilisation, separated by commas.
     #[arg(
         long,
         default_value = "fitness",
@@ -176,6 +201,27 @@ pub(crate) struct Configuration {
     )]
     pub(crate) max_parameters: usize,
 
+    /// What a candidate may cost, asked before it is trained: NAME=VALUE,... with latency (s), macs,
+    /// parameters, peak_memory, ddr_traffic (bytes) or energy (J) at most, or fps or
+    /// nce_utilisation (of 1) at least.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_parser = crate::limits::checked,
+        value_name = "NAME=VALUE,...",
+        help_heading = "Search",
+        verbatim_doc_comment
+    )]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) limit: Vec<String>,
+
+    /// Candidates that are trained at once without generations: as soon as one has its verdict, the
+    /// next is proposed. For nsga2, nsga3, aging and halving; what is found then depends on which
+    /// one ends first, and the journal says so.
+    #[arg(long, value_parser = at_least::<1>, value_name = "N", help_heading = "Search", verbatim_doc_comment)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) waiting: Option<usize>,
+
     /// Tiles a second beyond which more speed adds nothing to the fitness. From low orbit, 60 tiles
     /// of 128 pixels of 10 m cover a swath of 14 km.
     #[arg(
@@ -245,10 +291,24 @@ pub(crate) enum StrategyName {
     Random,
     /// NSGA-II: parents compete with their children.
     Nsga2,
+    /// NSGA-III: the same with niches around reference directions, for several objectives.
+    Nsga3,
     /// Aging evolution: mutants of the best of a few, and the older half of the population dies.
     Aging,
     /// Local search: mutants of the best, a population at a time, with restarts.
     Local,
+    /// Guided by a Gaussian process over numbers of a network, a population at a time.
+    Guided,
+    /// Successive halving: a population on a ninth of the epochs, the best third on three times as
+    /// many, and so on.
+    Halving,
+}
+
+impl StrategyName {
+    /// Whether it can do without generations.
+    pub(crate) const fn breeds_one_by_one(self) -> bool {
+        matches!(self, Self::Nsga2 | Self::Nsga3 | Self::Aging | Self::Halving)
+    }
 }
 
 /// When networks are fine-tuned under the numerics of the device.
@@ -326,6 +386,17 @@ fn seed(text: &str) -> Result<u64, String> {
 fn share(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| "it must be a number".to_owned())?;
     if (0.0..=1.0).contains(&number) { Ok(number) } else { Err("it must lie between 0 and 1".to_owned()) }
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let number = positive(text)?;
+    let time = std::time::Duration::try_from_secs_f64(60.0 * number);
+    time.map(|_| number).map_err(|_| "it is too long".to_owned())
+}
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number: Option<f64> = text.parse().ok().filter(|number: &f64| number.is_finite());
+    number.ok_or_else(|| "it must be a number".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

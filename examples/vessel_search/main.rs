@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "an application reports to a person")]
 
 mod cli;
+mod limits;
 mod mapping;
 mod outcome;
 mod profile;
@@ -12,6 +13,9 @@ mod run;
 mod scenes;
 mod screen;
 mod setup;
+mod stops;
+mod strategies;
+mod warm;
 
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
@@ -29,15 +33,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// `--resume` takes every setting from the run folder, so none may stand beside it but where the scenes lie now.
+/// `--resume` takes every setting from the run folder, so none may stand beside it but where the scenes lie now, and when to
+/// stop.
 fn check_resume(cli: &Cli, matches: &ArgMatches) -> Result<(), Box<dyn Error>> {
     if cli.resume.is_none() {
         return Ok(());
     }
     let given = |name: &&str| matches.value_source(name) == Some(ValueSource::CommandLine);
-    let names =
-        matches.ids().map(clap::Id::as_str).filter(|name| !["resume", "workers", "data"].contains(name));
-    match names.filter(|name| *name != "Configuration").find(given) {
+    let beside = ["resume", "workers", "data", "after", "stagnant", "at"];
+    let names = matches.ids().map(clap::Id::as_str).filter(|name| !beside.contains(name));
+    match names.filter(|name| !["Configuration", "Stopping"].contains(name)).find(given) {
         Some(name) => {
             let flag = name.replace('_', "-");
             Err(format!("--resume takes its settings from the run folder, so --{flag} cannot be given")

@@ -3,12 +3,14 @@
 use crate::cli::{Cli, Configuration};
 use crate::outcome::Summary;
 use crate::screen::{Screen, Watcher};
-use crate::{mapping, outcome, profile, setup};
+use crate::warm::Warm;
+use crate::{limits, mapping, outcome, profile, setup, stops, strategies};
 use boresight::core::{Direction, Objective, Trial};
 use boresight::data::Dataset;
 use boresight::eval::{BandStatistics, EvaluationSettings, FinalTraining, Finalist, SegmentationEvaluator};
 use boresight::evolve::{Ranking, pareto};
-use boresight::search::{Journal, RunFolder, Search, Settings};
+use boresight::ir::Network;
+use boresight::search::{Cached, Joint, Journal, RunFolder, Search, Settings, Stop};
 use boresight::space::{UnetGenotype, UnetSpace};
 use boresight::train::TrainSettings;
 use boresight::vpu::Vpu;
@@ -24,24 +26,24 @@ pub(crate) type Trials = [Trial<UnetGenotype>];
 
 /// What `run.json` holds.
 #[derive(Debug, Serialize, Deserialize)]
-struct RunFile {
-    configuration: Configuration,
+pub(crate) struct RunFile {
+    pub(crate) configuration: Configuration,
     seed: u64,
     versions: Versions,
-    data: DataFile,
+    pub(crate) data: DataFile,
     objectives: Vec<Objective>,
     planned_trials: usize,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct Versions {
+pub(crate) struct Versions {
     boresight: String,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
-struct DataFile {
+pub(crate) struct DataFile {
     source: String,
-    fingerprint: String,
+    pub(crate) fingerprint: String,
     bands: Vec<BandStatistics>,
     class_names: Vec<String>,
 }
@@ -50,14 +52,15 @@ struct DataFile {
 pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     #[expect(clippy::disallowed_methods, reason = "the wall time is reported and reaches no result")]
     let start = Instant::now();
-    let earlier = cli.resume.as_deref().map(recorded).transpose()?;
+    let earlier = cli.resume.as_deref().map(recorded).transpose();
+    let earlier = earlier.map_err(|error| format!("--resume: {error}"))?;
     let configuration = match &earlier {
         Some(run) => moved(run, cli.configuration.data),
         None => cli.configuration,
     };
     let vpu = setup::vpu(&configuration)?;
     let (measures, ranking) = setup::ranking(&configuration)?;
-    setup::genetic(&configuration)?;
+    strategies::genetic(&configuration)?;
     let dataset = setup::dataset(&configuration)?;
     if earlier.is_some_and(|run| run.data.fingerprint != dataset.fingerprint) {
         return Err("--resume: the scenes are not those that the run was started with".into());
@@ -66,11 +69,17 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     let settings = setup::evaluation(&configuration, &dataset)?;
     setup::final_alignment(&configuration, &settings.training)?;
     let mapping = |network: &_| mapping::of(&vpu, network);
-    let screen = Screen::new(configuration.generations);
+    let cheap = limits::cheap(&configuration.limit, vpu.clone())?;
+    let mut stops = stops::rules(&cli.stopping, &ranking)?;
+    let warm = match &cli.warm_start {
+        Some(path) => Warm::read(path, &configuration, &dataset.fingerprint, &space, &ranking)?,
+        None => Warm::default(),
+    };
+    let (_, planned) = strategies::strategy(&configuration, &space, &ranking, &warm.first)?;
+    let screen = screen(&configuration, planned);
     let progress = |trial, phase, event: &_| screen.train(trial, phase, event);
     let evaluator =
         SegmentationEvaluator::new(&dataset, &settings, vpu.clone(), &measures, &progress)?.mapped(&mapping);
-    let (_, planned) = setup::strategy(&configuration, &space, &ranking)?;
     let folder = match (&cli.resume, &cli.out) {
         (Some(folder), _) => RunFolder::open(folder).map_err(about("--resume"))?,
         (None, Some(folder)) => RunFolder::create(folder).map_err(about("--out"))?,
@@ -89,14 +98,20 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
         screen: &screen,
         folder: &folder,
     };
-    if cli.resume.is_none() {
+    let warm = if cli.resume.is_none() {
+        warm.keep(&folder, &weights)?;
         session.write_run_file(planned)?;
-    }
+        warm
+    } else {
+        Warm::resumed(&folder)?
+    };
     session.announce(planned, cli.workers);
-    let found = session.search(cli.workers, cli.resume.is_some()).and_then(|trials| {
-        let winner = session.finish(&trials, cli.workers)?;
-        Ok((trials, winner))
-    });
+    warm.announce();
+    let found =
+        session.search((cli.workers, cli.resume.is_some()), &cheap, &warm, &mut stops).and_then(|trials| {
+            let winner = session.finish(&trials, cli.workers)?;
+            Ok((trials, winner))
+        });
     screen.clear();
     let (trials, winner) = found?;
     let summary = Summary::new(&session, &trials, winner.as_ref(), start.elapsed().as_secs_f64());
@@ -105,13 +120,21 @@ pub(crate) fn run(cli: Cli) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What an interrupted run was started with.
-fn recorded(folder: &Path) -> Result<RunFile, Box<dyn Error>> {
+/// Counts trials where there are no generations.
+fn screen(configuration: &Configuration, planned: usize) -> Screen {
+    match configuration.waiting {
+        Some(_) => Screen::new("trial", planned),
+        None => Screen::new("generation", configuration.generations),
+    }
+}
+
+/// What an earlier run was started with.
+pub(crate) fn recorded(folder: &Path) -> Result<RunFile, Box<dyn Error>> {
     let path = folder.join("run.json");
     let text = std::fs::read_to_string(&path)
-        .map_err(|error| format!("--resume: {} cannot be read: {error}", path.display()))?;
+        .map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
     Ok(serde_json::from_str(&text)
-        .map_err(|error| format!("--resume: {} describes no run: {error}", path.display()))?)
+        .map_err(|error| format!("{} describes no run: {error}", path.display()))?)
 }
 
 /// The configuration of an interrupted run; `data` is where its scenes lie now, if they moved.
@@ -198,10 +221,12 @@ impl Session<'_> {
 
     fn search(
         &self,
-        workers: NonZeroUsize,
-        resume: bool,
+        (workers, resume): (NonZeroUsize, bool),
+        cheap: &limits::Cheap,
+        warm: &Warm,
+        stops: &mut [Stop<'_, UnetGenotype>],
     ) -> Result<Vec<Trial<UnetGenotype>>, Box<dyn Error>> {
-        let (strategy, _) = setup::strategy(self.configuration, self.space, self.ranking)?;
+        let (strategy, _) = strategies::strategy(self.configuration, self.space, self.ranking, &warm.first)?;
         let path = self.folder.journal();
         let mut journal = if resume { Journal::open(path)? } else { Journal::create(path)? };
         if let Some(torn) = journal.torn() {
@@ -218,16 +243,25 @@ impl Session<'_> {
         if profile::is_file(&self.configuration.profile) {
             configuration["profile"] = serde_json::to_value(&self.settings.profile)?;
         }
+        if !warm.first.is_empty() {
+            configuration["warm_start"] = serde_json::to_value(&warm.first)?;
+        }
+        let key = |network: &Network| *network.hash().bytes();
+        let dear = Cached::new(&self.evaluator, key).knowing(self.space, warm.known.iter().cloned());
         let seed = setup::seed(self.configuration);
         let search = Search {
             space: self.space,
             strategy,
-            evaluator: &self.evaluator,
+            evaluator: Joint::screening::<Network>(cheap, dear),
             store: &mut journal,
             settings: &Settings { seed, workers, batch, configuration },
         };
         let told = |trials: &Trials| self.forget_losers(trials);
-        let report = search.run(&mut Watcher { screen: self.screen, told })?;
+        let mut watcher = Watcher { screen: self.screen, told };
+        let report = match self.configuration.waiting {
+            Some(_) => search.run_asynchronously(stops, &mut watcher)?,
+            None => search.run_until(stops, &mut watcher)?,
+        };
         self.screen.say_pace(self.configuration.batch, "and worker");
         Ok(report.trials)
     }

@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 /// Shows progress; shared by the search and its workers.
 pub(crate) struct Screen {
     bars: Option<Bars>,
+    /// What the search counts, generations or trials, and how many there will be.
+    unit: &'static str,
     generations: usize,
     active: Mutex<BTreeMap<TrialId, ProgressBar>>,
     pace: Mutex<Pace>,
@@ -35,17 +37,18 @@ struct Bars {
 }
 
 impl Screen {
-    /// A screen for a search of `generations`.
-    pub(crate) fn new(generations: usize) -> Self {
+    /// A screen for a search of so many generations, or other units.
+    pub(crate) fn new(unit: &'static str, generations: usize) -> Self {
         let bars = std::io::stderr().is_terminal().then(|| {
             let all = MultiProgress::new();
             let generations = all.add(ProgressBar::new(generations as u64));
-            generations.set_style(style("generations {bar:30} {pos}/{len}  {elapsed_precise}"));
+            generations.set_style(style("{prefix:11} {bar:30} {pos}/{len}  {elapsed_precise}"));
+            generations.set_prefix(format!("{unit}s"));
             let candidates = all.add(ProgressBar::new(0));
             candidates.set_style(style("candidates  {bar:30} {pos}/{len}  {msg}"));
             Bars { all, generations, candidates }
         });
-        Self { bars, generations, active: Mutex::default(), pace: Mutex::default() }
+        Self { bars, unit, generations, active: Mutex::default(), pace: Mutex::default() }
     }
 
     /// Takes a training event of a trial, from its worker's thread.
@@ -131,7 +134,7 @@ impl Screen {
     pub(crate) fn search(&self, event: &SearchEvent<'_, UnetGenotype>) {
         match event {
             SearchEvent::Asked { batch, proposals } => {
-                let generation = format!("generation {batch}/{}", self.generations);
+                let generation = format!("{} {batch}/{}", self.unit, self.generations);
                 match &self.bars {
                     Some(bars) => {
                         bars.generations.enable_steady_tick(Duration::from_secs(1));
@@ -148,6 +151,7 @@ impl Screen {
                     bars.generations.set_position(*batch as u64);
                 }
             }
+            SearchEvent::Stopped { rule } => self.say(&format!("Stopped: {rule}; --resume goes on.")),
             _ => {}
         }
     }

@@ -1,23 +1,16 @@
 //! From a configuration to data, space, strategy and evaluation settings; everything is checked here.
 
-use crate::cli::{Align, Configuration, StrategyName};
+use crate::cli::{Align, Configuration};
 use crate::{profile, scenes};
-use boresight::core::{Seed, Strategy};
+use boresight::core::Seed;
 use boresight::data::{Dataset, SamplerOptions};
 use boresight::eval::{EvaluationSettings, Measure};
-use boresight::evolve::parts::{FromSpace, Mutants};
-use boresight::evolve::{
-    Evolution, EvolutionSettings, GeneticAlgorithm, GeneticSettings, LocalParts, LocalSearch, LocalSettings,
-    Novelty, Parts, RandomSearch, Ranking,
-};
+use boresight::evolve::Ranking;
 use boresight::ir::Network;
-use boresight::space::{SpaceSettings, UnetGenotype, UnetSpace};
+use boresight::space::{SpaceSettings, UnetSpace};
 use boresight::train::{Loss, TrainSettings};
 use boresight::vpu::{Device, Vpu};
 use std::error::Error;
-
-/// A strategy over the U-Net space.
-pub(crate) type BoxedStrategy<'space> = Box<dyn Strategy<Genotype = UnetGenotype> + 'space>;
 
 /// The scenes, in which the tiles must fit.
 pub(crate) fn dataset(configuration: &Configuration) -> Result<Dataset, Box<dyn Error>> {
@@ -82,63 +75,6 @@ pub(crate) fn ranking(configuration: &Configuration) -> Result<(Vec<Measure>, Ra
     }
     let directions = measures.iter().map(|measure| measure.objective().direction).collect();
     Ok((measures, Ranking::Pareto { directions }))
-}
-
-/// The settings of the genetic algorithm; the other strategies take the number of trials from them.
-pub(crate) fn genetic(configuration: &Configuration) -> Result<GeneticSettings, Box<dyn Error>> {
-    let settings = GeneticSettings {
-        population: configuration.population,
-        generations: configuration.generations,
-        elites: configuration.elites,
-        immigrants: configuration.immigrants,
-        ..GeneticSettings::default()
-    };
-    settings.check().map_err(|error| match error {
-        boresight::evolve::Error::Elites { elites, .. } => format!("--elites {elites}: {error}"),
-        error => error.to_string(),
-    })?;
-    Ok(settings)
-}
-
-/// The strategy, and the number of trials that it will ask for at most.
-pub(crate) fn strategy<'space>(
-    configuration: &Configuration,
-    space: &'space UnetSpace,
-    ranking: &Ranking,
-) -> Result<(BoxedStrategy<'space>, usize), Box<dyn Error>> {
-    let settings = genetic(configuration)?;
-    let planned = settings.planned_trials();
-    let seed = seed(configuration).derive("strategy", 0);
-    let strategy: BoxedStrategy<'space> = match configuration.strategy {
-        StrategyName::Ga => Box::new(GeneticAlgorithm::new(space, settings, ranking.clone(), seed)?),
-        StrategyName::Random => Box::new(RandomSearch::new(space, planned, seed)?),
-        StrategyName::Nsga2 => {
-            let settings = EvolutionSettings::generations(configuration.population, planned);
-            Box::new(Evolution::new(space, Parts::nsga2(ranking.clone()), settings, seed)?)
-        }
-        StrategyName::Aging => {
-            let population = configuration.population;
-            // Whole generations, so that the number of workers changes nothing.
-            let settings = EvolutionSettings {
-                offspring: population.div_ceil(2),
-                ..EvolutionSettings::generations(population, planned)
-            };
-            let parts = Parts::aging(ranking.clone(), population.div_ceil(2));
-            Box::new(Evolution::new(space, parts, settings, seed)?)
-        }
-        StrategyName::Local => {
-            let population = configuration.population;
-            let settings = LocalSettings { trials: planned, starts: population, round: population };
-            let parts = LocalParts {
-                sampling: Box::new(FromSpace),
-                neighbourhood: Box::new(Mutants { count: 4 * population }),
-                ranking: ranking.clone(),
-                novelty: Novelty::default(),
-            };
-            Box::new(LocalSearch::new(space, parts, settings, seed)?)
-        }
-    };
-    Ok((strategy, planned))
 }
 
 /// How a network trained with `training` is fine-tuned for so many epochs; `None` without epochs.

@@ -60,7 +60,17 @@ fn numbers_outside_their_range_are_refused_with_flag_and_rule() {
         ("--target-fps 0", "error: --target-fps 0: it must be above 0\n"),
         ("--workers 0", "error: --workers 0: it must be a whole number of at least 1\n"),
         ("--seed -1", "error: --seed -1: it must be a whole number from 0 to 18446744073709551615\n"),
-        ("--strategy best", "error: --strategy best: it must be one of ga, random, nsga2, aging, local\n"),
+        (
+            "--strategy best",
+            "error: --strategy best: it must be one of ga, random, nsga2, nsga3, aging, local, guided, halving\n",
+        ),
+        ("--stop-after 0", "error: --stop-after 0: it must be above 0\n"),
+        ("--stop-after 1e300", "error: --stop-after 1e300: it is too long\n"),
+        ("--stop-stagnant 0", "error: --stop-stagnant 0: it must be at least 1\n"),
+        ("--stop-at best", "error: --stop-at best: it must be a number\n"),
+        ("--limit latency", "error: --limit latency: it must be NAME=VALUE\n"),
+        ("--limit latency=-1", "error: --limit latency=-1: the value must be above 0\n"),
+        ("--limit miou=0.5", "error: --limit miou=0.5: miou is known only after training\n"),
         ("--epochs", "error: --epochs: a value must follow\n"),
     ] {
         refused(line, &[sentence]);
@@ -76,7 +86,29 @@ fn what_no_search_can_satisfy_is_refused_with_its_flag() {
 }
 
 #[test]
+fn what_a_strategy_cannot_do_is_refused() {
+    refused("--strategy nsga3", &["--strategy nsga3", "--objectives must name at least two"]);
+    refused("--waiting 2", &["--waiting", "nsga2, nsga3, aging and halving"]);
+}
+
+#[test]
+fn a_start_that_is_none_is_refused() {
+    refused("--warm-start /no/such/file", &["--warm-start /no/such/file"]);
+    let place = tempfile::tempdir().unwrap();
+    refused(
+        &format!("--warm-start {}", place.path().display()),
+        &["--warm-start", "run.json cannot be read"],
+    );
+    let codes = place.path().join("codes");
+    fs::write(&codes, "\nu1;w;n;cba16r-x\n").unwrap();
+    refused(&format!("--warm-start {}", codes.display()), &["codes: line 2: "]);
+    fs::write(&codes, "\n").unwrap();
+    refused(&format!("--warm-start {}", codes.display()), &["it holds no code"]);
+}
+
+#[test]
 fn unknown_names_are_refused_with_the_known_ones() {
+    refused("--limit speed=1", &["--limit speed=1", "'speed'", "latency"]);
     refused("--objectives speed", &["--objectives", "'speed'", "miou", "latency"]);
     refused("--objectives miou,miou", &["--objectives", "'miou' is named twice"]);
     refused("--device tpu", &["--device", "tpu", "myriad-x"]);

@@ -134,3 +134,57 @@ fn a_run_leaves_what_the_summary_promises() {
     fs::write(moved.join("scenes/train_mask.png"), mask).unwrap();
     complains("vessel_search", &words(&line), &["--resume: the scenes are not those"]);
 }
+
+/// The verdict of each trial in the order of their numbers.
+fn verdicts(run: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(run.join("journal.jsonl")).unwrap();
+    let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut trials: Vec<Value> =
+        lines.map(|line| line["trial"].clone()).filter(|trial| !trial.is_null()).collect();
+    trials.sort_by_key(|trial| trial["id"].as_u64());
+    trials.into_iter().map(|trial| trial["verdict"].clone()).collect()
+}
+
+#[test]
+fn a_search_starts_from_an_earlier_one_and_stops_early() {
+    let place = tempfile::tempdir().unwrap();
+    let [first, second, whole] = ["first", "second", "whole"].map(|name| place.path().join(name));
+    search(&first, 2);
+    let best = timeless(&first.join("best.json"))["trial"].as_u64().unwrap();
+    let warm = format!("{SEARCH} --strategy nsga2 --warm-start {}", first.display());
+
+    let line = format!("{warm} --stop-at -1 --out {}", second.display());
+    let stopped = succeed("vessel_search", &words(&line));
+    assert!(stopped.stderr.contains("verdicts that are taken over: 5"), "{}", stopped.stderr);
+    assert!(stopped.stderr.contains("Stopped: the fitness reached -1"), "{}", stopped.stderr);
+    let (earlier, found) = (verdicts(&first), verdicts(&second));
+    assert_eq!(found.len(), 3, "the first generation");
+    assert_eq!(found[0], earlier[usize::try_from(best).unwrap()]);
+    assert!(found.iter().all(|verdict| earlier.contains(verdict)), "{found:?}");
+
+    // Resumed without the rule, and without what it started from, it becomes the unbroken run.
+    succeed("vessel_search", &words(&format!("{warm} --out {}", whole.display())));
+    fs::remove_dir_all(&first).unwrap();
+    resume(&second, 1);
+    assert_eq!(verdicts(&second), verdicts(&whole));
+    assert_eq!(timeless(&second.join("summary.json")), timeless(&whole.join("summary.json")));
+}
+
+#[test]
+fn what_costs_too_much_is_not_trained() {
+    let place = tempfile::tempdir().unwrap();
+    let (run, codes) = (place.path().join("run"), place.path().join("codes"));
+    fs::write(&codes, "u1;w;n;ca8r-x;ca8r-x;ca8r-x\n").unwrap();
+    let line = format!(
+        "{SEARCH} --strategy nsga3 --objectives miou,latency --waiting 2 --warm-start {} --limit parameters=1 --out {}",
+        codes.display(),
+        run.display()
+    );
+    let answer = succeed("vessel_search", &words(&line));
+    assert!(answer.stdout.starts_with("No candidate could be measured"), "{}", answer.stdout);
+    assert!(answer.stderr.contains("infeasible, parameters is broken by "), "{}", answer.stderr);
+    assert!(answer.stderr.contains("u1;w;n;ca8r-x;ca8r-x;ca8r-x"), "{}", answer.stderr);
+    let found = verdicts(&run);
+    assert!(found.len() == 5 && found.iter().all(|verdict| verdict["verdict"] == "infeasible"), "{found:?}");
+    assert!(!answer.stderr.contains("FP32 training"));
+}

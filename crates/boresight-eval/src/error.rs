@@ -49,6 +49,14 @@ pub enum Error {
         /// The device.
         device: String,
     },
+    /// An accuracy among what is asked before training.
+    #[error("'{name}' is known only after training; known before are {known}")]
+    NeedsTraining {
+        /// What was asked for.
+        name: &'static str,
+        /// Every measure that is known before.
+        known: String,
+    },
     /// The network reads another number of bands, or another tile, than the data have.
     #[error("the network reads {network}, the data give {data}")]
     Shape {

@@ -2,6 +2,7 @@
 
 mod artifact;
 mod command;
+mod cost;
 mod device;
 mod error;
 mod evaluator;
@@ -15,6 +16,7 @@ mod tiles;
 
 pub use artifact::{Artifact, BandStatistics};
 pub use command::CommandDevice;
+pub use cost::CostEvaluator;
 pub use device::{Device, DeviceRunner, Scaled, Simulated, SimulatedRunner};
 pub use error::Error;
 pub use evaluator::{MappingOf, Phase, Progress, SegmentationEvaluator};

@@ -91,6 +91,11 @@ impl Measure {
         };
         Some(value)
     }
+
+    /// Whether it is known only after training.
+    pub const fn needs_training(self) -> bool {
+        matches!(self, Self::Miou | Self::VesselIou)
+    }
 }
 
 impl fmt::Display for Measure {

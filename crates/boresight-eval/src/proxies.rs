@@ -2,6 +2,7 @@
 
 use crate::Error;
 use boresight_core::{Context, Direction, Evaluator, Objective, Outcome, Seed};
+use boresight_data::{Dataset, Normalisation, Sampler, SamplerOptions};
 use boresight_ir::{Builder, Network, NodeId, Op, Shape, Weights};
 use boresight_kernels::{Loss, Team, loss_and_gradient};
 use boresight_plan::{Arithmetic, Mode, Plan};
@@ -89,6 +90,32 @@ pub struct ProxyBatch {
     pub tiles: usize,
 }
 
+impl ProxyBatch {
+    /// So many training tiles of `tile` x `tile` pixels, drawn by `seed` and normalised as for training.
+    ///
+    /// # Errors
+    /// When tiles do not fit the scenes or an option lies outside its range.
+    pub fn of(
+        dataset: &Dataset,
+        tile: usize,
+        tiles: usize,
+        options: &SamplerOptions,
+        seed: Seed,
+    ) -> Result<Self, Error> {
+        let sampler = Sampler::new(&dataset.train, tile, options)?;
+        let normalisation = Normalisation::of(dataset);
+        let (mut images, mut labels) = (Vec::new(), Vec::new());
+        for index in 0..tiles as u64 {
+            let drawn = sampler.sample(seed, index);
+            let start = images.len();
+            images.resize(start + drawn.counts.len(), 0.0);
+            normalisation.apply(&drawn.counts, &mut images[start..]);
+            labels.extend(drawn.mask);
+        }
+        Ok(Self { images, labels, tiles })
+    }
+}
+
 /// An evaluator of untrained networks. Weights are drawn from its own seed, so a verdict depends on the network alone and
 /// may be cached; a score that is not finite is [`Outcome::Diverged`].
 ///
@@ -167,6 +194,10 @@ impl Evaluator<Network> for ProxyEvaluator<'_> {
     fn evaluate(&self, network: &Network, _: &Context) -> Result<Outcome, Error> {
         let side = self.batch.labels.len() / self.batch.tiles.max(1);
         let (shape, pixels) = (network.input_shape(), self.batch.images.len() / self.batch.tiles.max(1));
+        let (counts, labels, tiles) = (self.batch.images.len(), self.batch.labels.len(), self.batch.tiles);
+        if counts != tiles * pixels || labels != tiles * side {
+            return Err(Error::SceneBands { counts, pixels: labels, bands: shape.channels });
+        }
         if shape.plane() != side || shape.len() != pixels {
             let bands = pixels / side.max(1);
             return Err(Error::Shape { network: shape, data: Shape::new(bands, shape.height, shape.width) });
@@ -302,11 +333,36 @@ mod tests {
     }
 
     #[test]
+    fn tiles_of_a_dataset_are_normalised_and_scored() {
+        let scenes = boresight_data::SyntheticOptions {
+            height: 32,
+            width: 32,
+            scenes: [2, 1, 1],
+            ..boresight_data::SyntheticOptions::default()
+        };
+        let dataset = boresight_data::synthetic(Seed::new(1), &scenes).unwrap();
+        let of = |tile| ProxyBatch::of(&dataset, tile, 3, &SamplerOptions::default(), Seed::new(2));
+        let batch = of(16).unwrap();
+        let bands = dataset.bands.len();
+        assert_eq!((batch.images.len(), batch.labels.len()), (3 * bands * 256, 3 * 256));
+        assert!(batch.images.iter().all(|value| value.abs() < 100.0), "counts are in the hundreds and more");
+        let mut builder = Builder::new(Shape::new(bands, 16, 16)).unwrap();
+        let last = builder.add("last", Op::Conv2d(Conv2d::same(2, 3)), &[builder.input()]).unwrap();
+        let network = builder.finish(last).unwrap();
+        assert!(scores(&batch, &network).iter().all(|score| score.is_finite()));
+        assert!(of(64).is_err());
+    }
+
+    #[test]
     fn tiles_of_another_size_are_refused() {
         let batch = ProxyBatch { images: vec![0.0; 9], labels: vec![0; 9], tiles: 1 };
         let evaluator = ProxyEvaluator::new(&batch, Loss::default(), &[Proxy::Synflow], Seed::new(2));
         let refused = evaluator.evaluate(&network(2, Op::Relu), &Context::new(Seed::new(1)));
         assert!(matches!(refused, Err(Error::Shape { .. })));
+        let cut = ProxyBatch { images: vec![0.0; 4 * 2 * 16 + 1], ..self::batch() };
+        let evaluator = ProxyEvaluator::new(&cut, Loss::default(), &[Proxy::Naswot], Seed::new(2));
+        let refused = evaluator.evaluate(&network(2, Op::Relu), &Context::new(Seed::new(1)));
+        assert!(matches!(refused, Err(Error::SceneBands { .. })));
         assert!("synflow".parse::<Proxy>().is_ok() && "depth".parse::<Proxy>().is_err());
     }
 }

@@ -82,6 +82,12 @@ pub enum Error {
         /// What was given.
         reduction: usize,
     },
+    /// More rungs than fidelities can be told apart.
+    #[error("at most 64 rungs are possible, not {rungs}")]
+    Rungs {
+        /// What was given.
+        rungs: u32,
+    },
     /// Reference directions that do not make niches.
     #[error(
         "{count} reference directions: they must be some, of one length, finite, not negative and not all zeros"
@@ -110,6 +116,22 @@ pub enum Error {
         low: f64,
         /// Its upper bound.
         high: f64,
+    },
+    /// A genotype of another length than its space has.
+    #[error("a genotype of {found} values is no member of a space of {expected}")]
+    Length {
+        /// How many values the space has.
+        expected: usize,
+        /// How many there are.
+        found: usize,
+    },
+    /// A value that its space does not have.
+    #[error("value {index} of a genotype is {value}, which the space does not have")]
+    Outside {
+        /// The value's index.
+        index: usize,
+        /// The value.
+        value: String,
     },
     /// The name belongs to no test problem.
     #[error("`{name}` is no test problem, choose one of {known}")]

@@ -1,6 +1,7 @@
 //! The engine of evolutionary strategies: it moves trials between parts and knows when to breed.
 
 use crate::parts::{Rival, Survivor};
+use crate::source::Source;
 use crate::{Candidate, Error, Parts, Pending, Standing};
 use boresight_core::{Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
@@ -90,7 +91,7 @@ pub struct Evolution<S: SearchSpace> {
     settings: EvolutionSettings,
     seed: Seed,
     generation: u64,
-    sampled: u64,
+    source: Source,
     asked: usize,
     queue: VecDeque<Proposal<S::Genotype>>,
     pending: Pending<S::Genotype>,
@@ -113,7 +114,7 @@ impl<S: SearchSpace> Evolution<S> {
             settings,
             seed,
             generation: 0,
-            sampled: 0,
+            source: Source::new(seed, TRIES),
             asked: 0,
             queue: VecDeque::new(),
             pending: Pending::default(),
@@ -130,17 +131,17 @@ impl<S: SearchSpace> Evolution<S> {
 
     /// Breeds what the pace allows into the queue.
     fn refill(&mut self) {
+        let left = self.settings.trials - self.asked;
         match self.settings.pace {
-            _ if self.exhausted || self.asked == self.settings.trials => return,
+            _ if self.exhausted || left == 0 => return,
             Pace::Generations if !self.pending.is_empty() => return,
-            Pace::Generations if self.generation == 0 => self.found(self.settings.population),
-            Pace::Generations => self.breed(self.settings.offspring),
-            Pace::SteadyState { .. } if self.asked < self.settings.population => self.found(1),
+            Pace::Generations if self.generation == 0 => self.found(self.settings.population.min(left)),
+            Pace::Generations => self.breed(self.settings.offspring.min(left)),
+            Pace::SteadyState { .. } if self.asked < self.settings.population => self.found_or_breed(),
             Pace::SteadyState { waiting } if self.pending.len() >= waiting => return,
             Pace::SteadyState { .. } if self.members.is_empty() && !self.pending.is_empty() => return,
             Pace::SteadyState { .. } => self.breed(1),
         }
-        self.queue.truncate(self.settings.trials - self.asked);
         self.exhausted = self.queue.is_empty() && self.pending.is_empty();
     }
 
@@ -149,6 +150,14 @@ impl<S: SearchSpace> Evolution<S> {
         for _ in 0..places {
             let fresh = self.fresh();
             self.queue.extend(fresh);
+        }
+    }
+
+    /// Queues a first member; where sampling finds none any more, variation may.
+    fn found_or_breed(&mut self) {
+        self.found(1);
+        if self.queue.is_empty() && self.pending.is_empty() && !self.members.is_empty() {
+            self.breed(1);
         }
     }
 
@@ -228,16 +237,8 @@ impl<S: SearchSpace> Evolution<S> {
 
     /// A member that was never proposed.
     fn fresh(&mut self) -> Option<Proposal<S::Genotype>> {
-        for index in self.sampled..self.sampled + TRIES {
-            let seed = self.seed.derive("sample", index);
-            let genotype = self.parts.sampling.sample(&self.space, index, seed);
-            let genotype = self.parts.repair.repair(&self.space, genotype, seed.derive("repair", 0));
-            if self.parts.novelty.admit(&genotype) {
-                self.sampled = index + 1;
-                return Some(Proposal::new(genotype));
-            }
-        }
-        None
+        let Parts { sampling, repair, novelty, .. } = &mut self.parts;
+        self.source.draw(&self.space, &**sampling, &**repair, novelty).map(Proposal::new)
     }
 
     /// Lets members and told trials compete for the places.

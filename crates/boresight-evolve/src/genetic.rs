@@ -1,9 +1,10 @@
 //! The genetic algorithm of the paper, as ask and tell.
 
-use crate::{Error, Pending, Ranking};
-use boresight_core::{Evolvable, Proposal, Seed, Strategy, TellError, Trial};
+use crate::parts::{Rival, Survivor};
+use crate::{Candidate, Error, Parts, Pending, Ranking, Standing};
+use boresight_core::{Evolvable, Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 
 /// How often a child is varied anew, and then a fresh member sampled, before its place stays empty.
 const TRIES: u64 = 100;
@@ -101,6 +102,9 @@ fn members(share: f64) -> usize {
     share as usize
 }
 
+/// A member of a population, and where it stands in it.
+type Member<G> = (Trial<G>, Standing);
+
 /// The paper's generational genetic algorithm.
 ///
 /// All proposals of a generation can be asked for before the first is told; the next generation starts when the last
@@ -109,40 +113,58 @@ fn members(share: f64) -> usize {
 /// is varied anew, up to 100 times, then replaced by a fresh sample, up to 100 draws, else its place stays empty. A
 /// generation in which nothing is new ends the search.
 ///
+/// Its [`Parts`] can be swapped one at a time: survival orders a finished generation, elites and mating pool are its
+/// beginning, and selection chooses pairs of the pool. A child of a pair is the first one that the crossover makes.
+///
 /// What is proposed depends on the seed and the verdicts alone, not on the order of the verdicts in a generation.
-#[derive(Clone, Debug)]
-pub struct GeneticAlgorithm<S: Evolvable> {
+#[derive(Debug)]
+pub struct GeneticAlgorithm<S: SearchSpace> {
     space: S,
+    parts: Parts<S>,
     settings: GeneticSettings,
-    ranking: Ranking,
     seed: Seed,
     generation: usize,
+    sampled: u64,
     queue: VecDeque<Proposal<S::Genotype>>,
     pending: Pending<S::Genotype>,
     elites: Vec<Trial<S::Genotype>>,
     told: Vec<Trial<S::Genotype>>,
-    proposed: HashSet<S::Genotype>,
 }
 
 impl<S: Evolvable> GeneticAlgorithm<S> {
-    /// An algorithm that has proposed nothing yet.
+    /// The paper's algorithm, with the parts of [`Parts::genetic`], that has proposed nothing yet.
     ///
     /// # Errors
     /// When the settings or the ranking break a rule.
     pub fn new(space: S, settings: GeneticSettings, ranking: Ranking, seed: Seed) -> Result<Self, Error> {
+        Self::with_parts(space, Parts::genetic(ranking), settings, seed)
+    }
+}
+
+impl<S: SearchSpace> GeneticAlgorithm<S> {
+    /// An algorithm with parts of your own that has proposed nothing yet.
+    ///
+    /// # Errors
+    /// When the settings or the parts break a rule.
+    pub fn with_parts(
+        space: S,
+        parts: Parts<S>,
+        settings: GeneticSettings,
+        seed: Seed,
+    ) -> Result<Self, Error> {
         settings.check()?;
-        ranking.check()?;
+        parts.survival.check(&parts.ranking)?;
         Ok(Self {
             space,
+            parts,
             settings,
-            ranking,
             seed,
             generation: 0,
+            sampled: 0,
             queue: VecDeque::new(),
             pending: Pending::default(),
             elites: Vec::new(),
             told: Vec::new(),
-            proposed: HashSet::new(),
         })
     }
 
@@ -158,7 +180,7 @@ impl<S: Evolvable> GeneticAlgorithm<S> {
             return;
         }
         let population = self.take_population();
-        let parents = &population[..self.parent_count(&population)];
+        let pool = self.mating_pool(&population);
         let immigrants = self.settings.immigrant_count();
         let (children, places) = match self.generation {
             0 => (0, self.settings.population),
@@ -168,74 +190,90 @@ impl<S: Evolvable> GeneticAlgorithm<S> {
         let generation = self.seed.derive("generation", self.generation as u64);
         for place in 0..places {
             let seed = generation.derive("child", place as u64);
-            let child = if place < children { self.vary(parents, seed) } else { None };
+            let child = if place < children { self.vary(&pool, seed) } else { None };
             let proposal = child.or_else(|| self.sample(seed));
             self.queue.extend(proposal);
         }
-        self.elites = population;
-        self.elites.truncate(self.settings.elites);
+        self.elites = population.into_iter().take(self.settings.elites).map(|(trial, _)| trial).collect();
     }
 
-    /// Elites and newcomers of the finished generation, best first.
-    fn take_population(&mut self) -> Vec<Trial<S::Genotype>> {
+    /// Elites and newcomers of the finished generation, in the order of the survival.
+    fn take_population(&mut self) -> Vec<Member<S::Genotype>> {
+        self.told.sort_unstable_by_key(|trial| trial.id);
         let mut trials = std::mem::take(&mut self.elites);
         trials.append(&mut self.told);
-        let order = self.ranking.order(&trials);
+        let candidates: Vec<Candidate<'_>> = trials.iter().map(Candidate::from).collect();
+        let (size, seed) = (self.settings.population, self.seed.derive("survival", self.generation as u64));
+        let survivors = self.parts.survival.survive(&self.parts.ranking, &candidates, size, seed);
         let mut trials: Vec<Option<Trial<S::Genotype>>> = trials.into_iter().map(Some).collect();
-        order.into_iter().filter_map(|at| trials[at].take()).collect()
+        let take = |Survivor { index, standing }| Some((trials.get_mut(index)?.take()?, standing));
+        survivors.into_iter().filter_map(take).collect()
     }
 
-    /// How many of the best become parents.
-    fn parent_count(&self, population: &[Trial<S::Genotype>]) -> usize {
-        let pool = self.settings.pool_size().min(population.len());
-        let competes = |trial: &&Trial<S::Genotype>| self.ranking.values(&trial.verdict).is_some();
-        match population.iter().filter(competes).count() {
-            0 => pool,
-            measured => pool.min(measured.max(2)),
-        }
+    /// Those that become parents: of those that compete first, of the others where fewer than two do.
+    fn mating_pool<'members>(
+        &self,
+        population: &'members [Member<S::Genotype>],
+    ) -> Vec<&'members Member<S::Genotype>> {
+        let competes = |member: &&Member<S::Genotype>| self.parts.ranking.competes(&member.0.verdict);
+        let (mut pool, rest): (Vec<_>, Vec<_>) = population.iter().partition(competes);
+        let size = self.settings.pool_size();
+        let places = if pool.is_empty() { size } else { size.min(pool.len().max(2)) };
+        pool.extend(rest);
+        pool.truncate(places);
+        pool
     }
 
-    /// A child of `parents` that was never proposed.
-    fn vary(&mut self, parents: &[Trial<S::Genotype>], seed: Seed) -> Option<Proposal<S::Genotype>> {
-        (0..TRIES).find_map(|attempt| {
-            let child = self.child(parents, seed.derive("vary", attempt))?;
-            self.is_new(&child.genotype).then_some(child)
+    /// A child of the mating pool that was never proposed.
+    fn vary(&mut self, pool: &[&Member<S::Genotype>], seed: Seed) -> Option<Proposal<S::Genotype>> {
+        let rivals =
+            pool.iter().map(|(trial, standing)| Rival { candidate: trial.into(), standing: *standing });
+        let rivals: Vec<Rival<'_>> = rivals.collect();
+        (0..if pool.is_empty() { 0 } else { TRIES }).find_map(|attempt| {
+            let seed = seed.derive("vary", attempt);
+            let chosen = self.parts.selection.select(&self.parts.ranking, &rivals, 2, seed);
+            let parents: Vec<_> =
+                chosen.iter().filter_map(|&at| pool.get(at)).map(|(trial, _)| trial).collect();
+            let child = self.child(&parents, seed)?;
+            self.parts.novelty.admit(&child.genotype).then_some(child)
         })
     }
 
     /// A member of the space that was never proposed.
     fn sample(&mut self, seed: Seed) -> Option<Proposal<S::Genotype>> {
+        let Parts { sampling, repair, novelty, .. } = &mut self.parts;
         (0..TRIES).find_map(|attempt| {
-            let genotype = self.space.sample(seed.derive("sample", attempt));
-            self.is_new(&genotype).then(|| Proposal::new(genotype))
+            let seed = seed.derive("sample", attempt);
+            let genotype = sampling.sample(&self.space, self.sampled, seed);
+            self.sampled += 1;
+            let genotype = repair.repair(&self.space, genotype, seed.derive("repair", 0));
+            novelty.admit(&genotype).then(|| Proposal::new(genotype))
         })
     }
 
-    fn is_new(&mut self, genotype: &S::Genotype) -> bool {
-        !self.proposed.contains(genotype) && self.proposed.insert(genotype.clone())
-    }
-
-    /// A child, new or not; `None` without parents.
-    fn child(&self, parents: &[Trial<S::Genotype>], seed: Seed) -> Option<Proposal<S::Genotype>> {
-        let mut stream = seed.stream();
-        let first = stream.pick(parents)?;
-        let others: Vec<&Trial<S::Genotype>> = parents.iter().filter(|other| other.id != first.id).collect();
-        let second = stream.pick(&others).filter(|_| stream.chance(self.settings.crossover));
+    /// A child of one parent or two, new or not; `None` without parents.
+    fn child(&self, parents: &[&Trial<S::Genotype>], seed: Seed) -> Option<Proposal<S::Genotype>> {
+        let (first, rest) = parents.split_first()?;
+        let mut draws = seed.derive("variation", 0).stream();
+        let (crossed, mutated) =
+            (draws.chance(self.settings.crossover), draws.chance(self.settings.mutation));
+        let second = rest.first().filter(|second| crossed && second.id != first.id);
         let mut genotype = first.proposal.genotype.clone();
-        let mut ancestors = vec![first.id];
-        if let Some(second) = second {
-            genotype =
-                self.space.crossover(&genotype, &second.proposal.genotype, seed.derive("crossover", 0));
+        let mut ancestors: Vec<TrialId> = vec![first.id];
+        if let Some((second, crossover)) = second.zip(self.parts.crossover.as_ref()) {
+            let pair = [&genotype, &second.proposal.genotype];
+            [genotype, _] = crossover.cross(&self.space, pair, seed.derive("crossover", 0));
             ancestors.push(second.id);
         }
-        if stream.chance(self.settings.mutation) {
-            genotype = self.space.mutate(&genotype, seed.derive("mutation", 0));
+        if mutated {
+            genotype = self.parts.mutation.mutate(&self.space, &genotype, seed.derive("mutation", 0));
         }
+        let genotype = self.parts.repair.repair(&self.space, genotype, seed.derive("repair", 0));
         Some(Proposal::new(genotype).descending_from(ancestors))
     }
 }
 
-impl<S: Evolvable> Strategy for GeneticAlgorithm<S> {
+impl<S: SearchSpace> Strategy for GeneticAlgorithm<S> {
     type Genotype = S::Genotype;
 
     fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
@@ -247,7 +285,7 @@ impl<S: Evolvable> Strategy for GeneticAlgorithm<S> {
     }
 
     fn tell(&mut self, trial: Trial<S::Genotype>) -> Result<(), TellError> {
-        self.ranking.accept(&trial)?;
+        self.parts.ranking.accept(&trial)?;
         self.pending.take(&trial)?;
         self.told.push(trial);
         Ok(())

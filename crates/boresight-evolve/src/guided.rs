@@ -1,9 +1,10 @@
 //! Predictor-guided search: a surrogate says which candidates are worth their evaluation.
 
-use crate::parts::{Mutation, Sampling};
+use crate::parts::{FromSpace, Mutation, Repair, Sampling, Unchanged};
 use crate::process::{Kernel, Process};
+use crate::source::Source;
 use crate::{Error, Novelty, Pending, Ranking};
-use boresight_core::{Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
+use boresight_core::{Evolvable, Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
 use std::collections::VecDeque;
 use std::fmt::Debug;
@@ -120,6 +121,8 @@ pub struct GuidedParts<S: SearchSpace> {
     pub sampling: Box<dyn Sampling<S>>,
     /// Makes candidates of the best.
     pub mutation: Box<dyn Mutation<S>>,
+    /// Repairs first members and candidates.
+    pub repair: Box<dyn Repair<S>>,
     /// What the surrogate sees of a genotype.
     pub features: Box<dyn Features<S::Genotype>>,
     /// What a prediction is worth.
@@ -130,12 +133,31 @@ pub struct GuidedParts<S: SearchSpace> {
     pub novelty: Novelty<S::Genotype>,
 }
 
+impl<S: Evolvable> GuidedParts<S> {
+    /// Sampling and mutation as the space has them, valued by expected improvement.
+    pub fn new(ranking: Ranking, features: impl Features<S::Genotype> + 'static) -> Self {
+        Self {
+            sampling: Box::new(FromSpace),
+            mutation: Box::new(FromSpace),
+            repair: Box::new(Unchanged),
+            features: Box::new(features),
+            acquisition: Box::new(ExpectedImprovement),
+            ranking,
+            novelty: Novelty::default(),
+        }
+    }
+}
+
 impl<S: SearchSpace> Debug for GuidedParts<S> {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { sampling, mutation, acquisition, ranking, novelty, .. } = self;
+        let Self { sampling, mutation, repair, acquisition, ranking, novelty, .. } = self;
         let mut parts = formatter.debug_struct("GuidedParts");
-        parts.field("sampling", sampling).field("mutation", mutation).field("acquisition", acquisition);
-        parts.field("ranking", ranking).field("novelty", novelty).finish_non_exhaustive()
+        parts.field("sampling", sampling).field("mutation", mutation).field("repair", repair);
+        parts
+            .field("acquisition", acquisition)
+            .field("ranking", ranking)
+            .field("novelty", novelty)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,6 +168,24 @@ impl<S: SearchSpace> Debug for GuidedParts<S> {
 /// failed counts as the worst that was measured. Proposals of one round take earlier ones of it as measured where they
 /// are predicted. The order of verdicts within a round changes nothing, and no genotype is proposed twice.
 ///
+/// # Examples
+/// ```
+/// use boresight_core::{Direction, Seed, Strategy};
+/// use boresight_evolve::benchmarks::{Categorical, CategoricalSpace};
+/// use boresight_evolve::{GuidedParts, GuidedSearch, GuidedSettings, LowerBound, Ranking};
+///
+/// let space = CategoricalSpace::new(vec![3; 8])?;
+/// let ranking = Ranking::Pareto { directions: vec![Direction::Maximise] };
+/// let numbers = space.clone();
+/// let parts = GuidedParts {
+///     acquisition: Box::new(LowerBound { deviations: 1.0 }),
+///     ..GuidedParts::new(ranking, move |genotype: &Categorical| numbers.one_hot(genotype))
+/// };
+/// let mut strategy = GuidedSearch::new(space, parts, GuidedSettings::default(), Seed::new(1))?;
+/// assert_eq!(strategy.ask(100).len(), 20);
+/// # Ok::<(), boresight_evolve::Error>(())
+/// ```
+///
 /// # Source
 /// Jones et al., 1998, for the surrogate and its use; Knowles, *`ParEGO`*, 2006, equation 2, for joining objectives;
 /// Ginsbourger et al., *Kriging is well-suited to parallelize optimization*, 2010, section 4, for rounds.
@@ -155,13 +195,14 @@ pub struct GuidedSearch<S: SearchSpace> {
     parts: GuidedParts<S>,
     settings: GuidedSettings,
     seed: Seed,
-    drawn: u64,
+    source: Source,
     asked: usize,
     queue: VecDeque<Proposal<S::Genotype>>,
     pending: Pending<S::Genotype>,
     told: Vec<Trial<S::Genotype>>,
     /// The kernel, and on how many trials it was chosen.
     kernel: Option<(Kernel, usize)>,
+    exhausted: bool,
 }
 
 impl<S: SearchSpace> GuidedSearch<S> {
@@ -177,30 +218,30 @@ impl<S: SearchSpace> GuidedSearch<S> {
             parts,
             settings,
             seed,
-            drawn: 0,
+            source: Source::new(seed, TRIES),
             asked: 0,
             queue: VecDeque::new(),
             pending: Pending::default(),
             told: Vec::new(),
             kernel: None,
+            exhausted: false,
         })
     }
 
     fn refill(&mut self) {
+        let left = self.settings.trials - self.asked;
         if self.told.is_empty() {
-            for _ in 0..if self.asked == 0 { self.settings.initial } else { 0 } {
-                let fresh = self.fresh();
-                self.queue.extend(fresh);
-            }
+            let initial = self.settings.initial.min(left);
+            self.queue = (0..initial).map_while(|_| self.fresh()).collect();
         } else {
             self.told.sort_unstable_by_key(|trial| trial.id);
-            self.guide();
+            self.guide(self.settings.round.min(left));
         }
-        self.queue.truncate(self.settings.trials - self.asked);
+        self.exhausted = self.queue.is_empty();
     }
 
-    /// Queues a round of what the surrogate values most.
-    fn guide(&mut self) {
+    /// Queues so many of what the surrogate values most.
+    fn guide(&mut self, places: usize) {
         let order = self.parts.ranking.order(&self.told);
         let known = self.remembered(&order);
         let scale = Scale::of(known.iter().map(|&at| self.features(&self.told[at].proposal.genotype)));
@@ -208,7 +249,7 @@ impl<S: SearchSpace> GuidedSearch<S> {
             known.iter().map(|&at| scale.apply(self.features(&self.told[at].proposal.genotype))).collect();
         let seed = self.seed.derive("round", self.asked as u64);
         let mut surrogate: Option<(Process, Vec<Vec<f64>>)> = None;
-        for place in 0..self.settings.round as u64 {
+        for place in 0..places as u64 {
             let seed = seed.derive("place", place);
             let joined = standardised(&self.joined(&known, seed.derive("weights", 0)));
             let kernel = self.kernel(&points, &joined);
@@ -305,7 +346,7 @@ impl<S: SearchSpace> GuidedSearch<S> {
         let candidate = |index: usize| {
             let seed = seed.derive("candidate", index as u64);
             let parent = seed.derive("parent", 0).stream().pick(parents).map(|&at| &self.told[at]);
-            match parent.filter(|_| !index.is_multiple_of(4)) {
+            let (genotype, parent) = match parent.filter(|_| !index.is_multiple_of(4)) {
                 Some(parent) => {
                     let mutant =
                         (0..=index as u64 % 3).fold(parent.proposal.genotype.clone(), |base, step| {
@@ -315,20 +356,15 @@ impl<S: SearchSpace> GuidedSearch<S> {
                 }
                 // Numbers behind all that the first members can have drawn.
                 None => (self.parts.sampling.sample(&self.space, u64::MAX, seed), None),
-            }
+            };
+            (self.parts.repair.repair(&self.space, genotype, seed.derive("repair", 0)), parent)
         };
         (0..self.settings.pool).map(candidate).collect()
     }
 
     fn fresh(&mut self) -> Option<Proposal<S::Genotype>> {
-        for index in self.drawn..self.drawn + TRIES {
-            let genotype = self.parts.sampling.sample(&self.space, index, self.seed.derive("sample", index));
-            if self.parts.novelty.admit(&genotype) {
-                self.drawn = index + 1;
-                return Some(Proposal::new(genotype));
-            }
-        }
-        None
+        let GuidedParts { sampling, repair, novelty, .. } = &mut self.parts;
+        self.source.draw(&self.space, &**sampling, &**repair, novelty).map(Proposal::new)
     }
 }
 
@@ -336,8 +372,8 @@ impl<S: SearchSpace> Strategy for GuidedSearch<S> {
     type Genotype = S::Genotype;
 
     fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
-        let open = self.asked < self.settings.trials && self.queue.is_empty() && self.pending.is_empty();
-        if limit > 0 && open {
+        let told = self.queue.is_empty() && self.pending.is_empty();
+        if limit > 0 && told && !self.exhausted && self.asked < self.settings.trials {
             self.refill();
         }
         let count = limit.min(self.queue.len());

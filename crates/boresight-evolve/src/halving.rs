@@ -1,6 +1,7 @@
 //! Successive halving and ASHA: many candidates on a small budget, the best of them on more.
 
-use crate::parts::Sampling;
+use crate::parts::{FromSpace, Repair, Sampling, Unchanged};
+use crate::source::Source;
 use crate::{Error, Novelty, Pace, Pending, Ranking};
 use boresight_core::{Fidelity, Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ const TRIES: u64 = 1000;
 pub struct HalvingSettings {
     /// Trials in all, at every fidelity, at least 1.
     pub trials: usize,
-    /// Fidelities, at least 1; the last one is the whole budget.
+    /// Fidelities, from 1 to 64; the last one is the whole budget.
     pub rungs: u32,
     /// One of so many passes to the next rung, whose fidelity is so many times larger; at least 2.
     pub reduction: usize,
@@ -42,6 +43,7 @@ impl HalvingSettings {
         match self.pace {
             Pace::SteadyState { waiting: 0 } => return Err(Error::NothingWaits),
             _ if self.reduction < 2 => return Err(Error::Reduction { reduction: self.reduction }),
+            _ if self.rungs > 64 => return Err(Error::Rungs { rungs: self.rungs }),
             _ => {}
         }
         match zero.into_iter().find(|(_, value)| *value == 0) {
@@ -58,11 +60,52 @@ impl HalvingSettings {
     }
 }
 
+/// What draws and compares in a [`Halving`].
+#[derive(Debug)]
+pub struct HalvingParts<S: SearchSpace> {
+    /// Draws candidates.
+    pub sampling: Box<dyn Sampling<S>>,
+    /// Repairs them.
+    pub repair: Box<dyn Repair<S>>,
+    /// How trials of one rung are compared.
+    pub ranking: Ranking,
+    /// Knows what was proposed before.
+    pub novelty: Novelty<S::Genotype>,
+}
+
+impl<S: SearchSpace> HalvingParts<S> {
+    /// Candidates as the space samples them.
+    pub fn new(ranking: Ranking) -> Self {
+        Self {
+            sampling: Box::new(FromSpace),
+            repair: Box::new(Unchanged),
+            ranking,
+            novelty: Novelty::default(),
+        }
+    }
+}
+
 /// Successive halving and ASHA over fresh samples, with one objective or several: candidates are compared with those of
 /// their rung by the ranking, which for several objectives is non-domination, then crowding.
 ///
 /// A candidate passes as a new trial with a larger fidelity, descending from the one before. Only those that were
 /// measured and break no constraint pass. No genotype is proposed twice at one fidelity.
+///
+/// # Examples
+/// ```
+/// use boresight_core::{Direction, Seed, Strategy};
+/// use boresight_evolve::benchmarks::CategoricalSpace;
+/// use boresight_evolve::{Halving, HalvingParts, HalvingSettings, Pace, Ranking};
+///
+/// let space = CategoricalSpace::new(vec![3; 8])?;
+/// let ranking = Ranking::Pareto { directions: vec![Direction::Maximise, Direction::Minimise] };
+/// // ASHA for four workers.
+/// let settings = HalvingSettings { pace: Pace::SteadyState { waiting: 4 }, ..HalvingSettings::default() };
+/// let mut strategy = Halving::new(space, HalvingParts::new(ranking), settings, Seed::new(1))?;
+/// let asked = strategy.ask(100);
+/// assert!(asked.len() == 4 && asked.iter().all(|proposal| (9.0 * proposal.fidelity.share() - 1.0).abs() < 1e-9));
+/// # Ok::<(), boresight_evolve::Error>(())
+/// ```
 ///
 /// # Source
 /// Jamieson and Talwalkar, *Non-stochastic best arm identification and hyperparameter optimization*, 2016; Li et al., *A
@@ -71,20 +114,18 @@ impl HalvingSettings {
 #[derive(Debug)]
 pub struct Halving<S: SearchSpace> {
     space: S,
-    sampling: Box<dyn Sampling<S>>,
-    ranking: Ranking,
+    parts: HalvingParts<S>,
     settings: HalvingSettings,
-    seed: Seed,
-    drawn: u64,
+    source: Source,
     asked: usize,
     queue: VecDeque<(u32, Proposal<S::Genotype>)>,
     pending: Pending<S::Genotype>,
     /// The rung of each trial that waits.
     waiting: BTreeMap<TrialId, u32>,
-    novelty: Novelty<S::Genotype>,
     /// What was told, by rung; in generations, of the running cohort.
     rungs: Vec<Vec<Trial<S::Genotype>>>,
     passed: BTreeSet<TrialId>,
+    exhausted: bool,
 }
 
 impl<S: SearchSpace> Halving<S> {
@@ -94,34 +135,31 @@ impl<S: SearchSpace> Halving<S> {
     /// When the settings or the ranking break a rule.
     pub fn new(
         space: S,
-        sampling: Box<dyn Sampling<S>>,
-        ranking: Ranking,
+        parts: HalvingParts<S>,
         settings: HalvingSettings,
         seed: Seed,
     ) -> Result<Self, Error> {
         settings.check()?;
-        ranking.check()?;
+        parts.ranking.check()?;
         let rungs = (0..settings.rungs).map(|_| Vec::new()).collect();
         Ok(Self {
             space,
-            sampling,
-            ranking,
+            parts,
             settings,
-            seed,
-            drawn: 0,
+            source: Source::new(seed, TRIES),
             asked: 0,
             queue: VecDeque::new(),
             pending: Pending::default(),
             waiting: BTreeMap::new(),
-            novelty: Novelty::default(),
             rungs,
             passed: BTreeSet::new(),
+            exhausted: false,
         })
     }
 
     fn refill(&mut self) {
         match self.settings.pace {
-            _ if self.asked == self.settings.trials => return,
+            _ if self.exhausted || self.asked == self.settings.trials => return,
             Pace::Generations if !self.pending.is_empty() => return,
             Pace::Generations => self.next_rung(),
             Pace::SteadyState { waiting } if self.pending.len() >= waiting => return,
@@ -131,6 +169,7 @@ impl<S: SearchSpace> Halving<S> {
             }
         }
         self.queue.truncate(self.settings.trials - self.asked);
+        self.exhausted = self.queue.is_empty() && self.pending.is_empty();
     }
 
     /// The best of the rung that is whole pass; after the last rung, a new cohort starts.
@@ -144,10 +183,8 @@ impl<S: SearchSpace> Halving<S> {
         }
         self.rungs.iter_mut().for_each(Vec::clear);
         if self.queue.is_empty() {
-            for _ in 0..self.settings.cohort {
-                let fresh = self.fresh();
-                self.queue.extend(fresh);
-            }
+            let cohort = self.settings.cohort.min(self.settings.trials - self.asked);
+            self.queue = (0..cohort).map_while(|_| self.fresh()).collect();
         }
     }
 
@@ -168,8 +205,8 @@ impl<S: SearchSpace> Halving<S> {
 
     /// The indices of those that may pass, best first.
     fn best(&self, trials: &[Trial<S::Genotype>]) -> impl Iterator<Item = usize> + use<S> {
-        let mut order = self.ranking.order(trials);
-        order.retain(|&at| self.ranking.competes(&trials[at].verdict));
+        let mut order = self.parts.ranking.order(trials);
+        order.retain(|&at| self.parts.ranking.competes(&trials[at].verdict));
         order.into_iter()
     }
 
@@ -179,17 +216,9 @@ impl<S: SearchSpace> Halving<S> {
     }
 
     fn fresh(&mut self) -> Option<(u32, Proposal<S::Genotype>)> {
-        for index in self.drawn..self.drawn + TRIES {
-            let genotype = self.sampling.sample(&self.space, index, self.seed.derive("sample", index));
-            if self.novelty.admit(&genotype) {
-                self.drawn = index + 1;
-                return Some((
-                    0,
-                    Proposal { fidelity: self.settings.fidelity(0), ..Proposal::new(genotype) },
-                ));
-            }
-        }
-        None
+        let HalvingParts { sampling, repair, novelty, .. } = &mut self.parts;
+        let genotype = self.source.draw(&self.space, &**sampling, &**repair, novelty)?;
+        Some((0, Proposal { fidelity: self.settings.fidelity(0), ..Proposal::new(genotype) }))
     }
 }
 
@@ -211,7 +240,7 @@ impl<S: SearchSpace> Strategy for Halving<S> {
     }
 
     fn tell(&mut self, trial: Trial<S::Genotype>) -> Result<(), TellError> {
-        self.ranking.accept(&trial)?;
+        self.parts.ranking.accept(&trial)?;
         self.pending.take(&trial)?;
         let rung = self.waiting.remove(&trial.id).and_then(|rung| self.rungs.get_mut(rung as usize));
         if let Some(rung) = rung {

@@ -15,6 +15,7 @@ mod process;
 mod random;
 mod ranking;
 mod real;
+mod source;
 mod stagnation;
 
 pub use error::Error;
@@ -23,12 +24,12 @@ pub use genetic::{GeneticAlgorithm, GeneticSettings};
 pub use guided::{
     Acquisition, ExpectedImprovement, Features, GuidedParts, GuidedSearch, GuidedSettings, LowerBound,
 };
-pub use halving::{Halving, HalvingSettings};
+pub use halving::{Halving, HalvingParts, HalvingSettings};
 pub use local::{LocalParts, LocalSearch, LocalSettings};
 pub use novelty::{CanonicalKey, Novelty};
 pub use parts::Parts;
 pub use pending::Pending;
-pub use random::RandomSearch;
+pub use random::{RandomParts, RandomSearch};
 pub use ranking::{Candidate, FitnessForm, Ranking, Standing};
 pub use real::{Bounded, Polynomial, RealSpace, RealVector, SimulatedBinary};
 pub use stagnation::Stagnation;

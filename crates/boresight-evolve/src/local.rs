@@ -1,8 +1,9 @@
 //! Local search: explore the neighbours of the best, move on, start again.
 
-use crate::parts::{Neighbourhood, Sampling};
+use crate::parts::{FromSpace, Mutants, Neighbourhood, Repair, Sampling, Unchanged};
+use crate::source::Source;
 use crate::{Candidate, Error, Novelty, Pending, Ranking};
-use boresight_core::{Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
+use boresight_core::{Evolvable, Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
 
@@ -34,10 +35,25 @@ pub struct LocalParts<S: SearchSpace> {
     pub sampling: Box<dyn Sampling<S>>,
     /// Knows the neighbours of a member.
     pub neighbourhood: Box<dyn Neighbourhood<S>>,
+    /// Repairs starts and neighbours.
+    pub repair: Box<dyn Repair<S>>,
     /// How trials are compared.
     pub ranking: Ranking,
     /// Knows what was proposed before.
     pub novelty: Novelty<S::Genotype>,
+}
+
+impl<S: Evolvable> LocalParts<S> {
+    /// Starts as the space samples them, and up to 20 mutants of each member as its neighbours.
+    pub fn new(ranking: Ranking) -> Self {
+        Self {
+            sampling: Box::new(FromSpace),
+            neighbourhood: Box::new(Mutants { count: 20 }),
+            repair: Box::new(Unchanged),
+            ranking,
+            novelty: Novelty::default(),
+        }
+    }
 }
 
 /// Hill climbing with restarts; with several objectives, Pareto local search.
@@ -57,7 +73,7 @@ pub struct LocalSearch<S: SearchSpace> {
     parts: LocalParts<S>,
     settings: LocalSettings,
     seed: Seed,
-    drawn: u64,
+    source: Source,
     asked: usize,
     /// What is left of the running round.
     round: VecDeque<Proposal<S::Genotype>>,
@@ -68,6 +84,7 @@ pub struct LocalSearch<S: SearchSpace> {
     explored: BTreeSet<TrialId>,
     /// The member that is explored, and its neighbours that were not tried.
     current: Option<(TrialId, VecDeque<S::Genotype>)>,
+    exhausted: bool,
 }
 
 impl<S: SearchSpace> LocalSearch<S> {
@@ -88,7 +105,7 @@ impl<S: SearchSpace> LocalSearch<S> {
             parts,
             settings,
             seed,
-            drawn: 0,
+            source: Source::new(seed, TRIES),
             asked: 0,
             round: VecDeque::new(),
             pending: Pending::default(),
@@ -96,6 +113,7 @@ impl<S: SearchSpace> LocalSearch<S> {
             kept: Vec::new(),
             explored: BTreeSet::new(),
             current: None,
+            exhausted: false,
         })
     }
 
@@ -109,10 +127,11 @@ impl<S: SearchSpace> LocalSearch<S> {
             }
             self.fill_round();
         }
-        for _ in self.round.len()..if self.round.is_empty() { self.settings.starts } else { 0 } {
-            let fresh = self.fresh();
-            self.round.extend(fresh);
+        if self.round.is_empty() {
+            let starts = self.settings.starts.min(self.settings.trials - self.asked);
+            self.round = (0..starts).map_while(|_| self.fresh()).collect();
         }
+        self.exhausted = self.round.is_empty();
         self.round.truncate(self.settings.trials - self.asked);
     }
 
@@ -136,7 +155,10 @@ impl<S: SearchSpace> LocalSearch<S> {
         let Some(member) = next else { return false };
         let seed = self.seed.derive("neighbours", member.id.0);
         let genotype = &member.proposal.genotype;
-        let mut neighbours = self.parts.neighbourhood.neighbours(&self.space, genotype, seed);
+        let LocalParts { neighbourhood, repair, .. } = &self.parts;
+        let neighbours = neighbourhood.neighbours(&self.space, genotype, seed).into_iter().zip(0..);
+        let repaired = |(genotype, index)| repair.repair(&self.space, genotype, seed.derive("repair", index));
+        let mut neighbours: Vec<S::Genotype> = neighbours.map(repaired).collect();
         seed.derive("order", 0).stream().shuffle(&mut neighbours);
         self.explored.insert(member.id);
         self.current = Some((member.id, neighbours.into()));
@@ -158,14 +180,8 @@ impl<S: SearchSpace> LocalSearch<S> {
     }
 
     fn fresh(&mut self) -> Option<Proposal<S::Genotype>> {
-        for index in self.drawn..self.drawn + TRIES {
-            let genotype = self.parts.sampling.sample(&self.space, index, self.seed.derive("sample", index));
-            if self.parts.novelty.admit(&genotype) {
-                self.drawn = index + 1;
-                return Some(Proposal::new(genotype));
-            }
-        }
-        None
+        let LocalParts { sampling, repair, novelty, .. } = &mut self.parts;
+        self.source.draw(&self.space, &**sampling, &**repair, novelty).map(Proposal::new)
     }
 }
 
@@ -173,8 +189,8 @@ impl<S: SearchSpace> Strategy for LocalSearch<S> {
     type Genotype = S::Genotype;
 
     fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
-        if limit > 0 && self.round.is_empty() && self.pending.is_empty() && self.asked < self.settings.trials
-        {
+        let told = self.round.is_empty() && self.pending.is_empty();
+        if limit > 0 && told && !self.exhausted && self.asked < self.settings.trials {
             self.advance();
         }
         let count = limit.min(self.round.len());

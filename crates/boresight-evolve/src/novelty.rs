@@ -1,6 +1,6 @@
 //! What was proposed before.
 
-use boresight_core::Genotype;
+use boresight_core::{Genotype, SearchSpace};
 use std::collections::HashSet;
 use std::fmt::{self, Debug, Formatter};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 /// The bytes that equal candidates share, such as the canonical hash of a network.
 pub type CanonicalKey = [u8; 32];
 
-type KeyOf<G> = Arc<dyn Fn(&G) -> CanonicalKey + Send + Sync>;
+type KeyOf<G> = Arc<dyn Fn(&G) -> Option<CanonicalKey> + Send + Sync>;
 
 /// The genotypes that were proposed, so that none is proposed twice.
 ///
@@ -30,6 +30,19 @@ impl<G> Default for Novelty<G> {
 impl<G: Genotype> Novelty<G> {
     /// Tells candidates apart by a key, such as the canonical hash of what a genotype decodes to.
     pub fn by(key: impl Fn(&G) -> CanonicalKey + Send + Sync + 'static) -> Self {
+        Self { key: Some(Arc::new(move |genotype| Some(key(genotype)))), ..Self::default() }
+    }
+
+    /// Tells candidates apart by a key of what they decode to, such as the canonical hash of a network; what `space` cannot
+    /// decode, by its genotype alone.
+    pub fn of_phenotypes<S>(
+        space: S,
+        key: impl Fn(&S::Phenotype) -> CanonicalKey + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: SearchSpace<Genotype = G> + 'static,
+    {
+        let key = move |genotype: &G| space.decode(genotype).ok().map(|phenotype| key(&phenotype));
         Self { key: Some(Arc::new(key)), ..Self::default() }
     }
 
@@ -48,7 +61,8 @@ impl<G: Genotype> Novelty<G> {
             return false;
         }
         self.seen.insert(genotype.clone());
-        self.key.as_ref().is_none_or(|key| self.keys.insert(key(genotype)))
+        let key = self.key.as_ref().and_then(|key| key(genotype));
+        key.is_none_or(|key| self.keys.insert(key))
     }
 }
 
@@ -61,6 +75,7 @@ impl<G> Debug for Novelty<G> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::benchmarks::{Categorical, CategoricalSpace};
 
     #[test]
     fn nothing_is_new_twice() {
@@ -72,5 +87,16 @@ mod tests {
     fn equal_keys_are_one_candidate() {
         let mut novelty = Novelty::by(|number: &u8| [number % 10; 32]);
         assert_eq!([1, 11, 12, 2].map(|number| novelty.admit(&number)), [true, false, true, false]);
+    }
+
+    #[test]
+    fn what_decodes_alike_is_one_candidate() {
+        let space = CategoricalSpace::new(vec![4, 4]).unwrap();
+        let sum = |genes: &Categorical| [genes.0.iter().sum::<u16>().to_le_bytes()[0]; 32];
+        let mut novelty = Novelty::of_phenotypes(space, sum);
+        let mut admit = |genes: &[u16]| novelty.admit(&Categorical(genes.to_vec()));
+        assert!(admit(&[1, 2]) && !admit(&[2, 1]) && !admit(&[1, 2]) && admit(&[2, 2]));
+        // No member, so that only an equal genotype is the same.
+        assert!(admit(&[4, 0]) && admit(&[3]) && !admit(&[3]));
     }
 }

@@ -112,8 +112,8 @@ impl Standing {
 ///
 /// Every measured trial that breaks no constraint stands above all others. Below come measured trials that break
 /// constraints, then infeasible ones, each by how far they break them (the amounts of one constraint are taken
-/// relative to its largest among the compared trials, then summed); diverged trials come last. Equal trials are
-/// ordered by their number.
+/// relative to its largest among the compared trials, then summed); then infeasible ones of which nobody says by how
+/// much, and diverged ones last. Equal trials are ordered by their number.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Ranking {
@@ -343,7 +343,7 @@ fn place_rest(candidates: &[Candidate<'_>], rest: Vec<usize>, first: usize, stan
         _ => 1.0,
     };
     let mut next = first;
-    for kind in [Failure::Violating, Failure::Infeasible, Failure::Diverged] {
+    for kind in [Failure::Violating, Failure::Infeasible, Failure::Unstated, Failure::Diverged] {
         let of_kind = rest.iter().map(|&at| (at, failure(candidates[at].verdict)));
         let keys = of_kind
             .filter(|(_, (found, _))| *found == kind)
@@ -359,6 +359,8 @@ fn place_rest(candidates: &[Candidate<'_>], rest: Vec<usize>, first: usize, stan
 fn failure(verdict: &Outcome) -> (Failure, &[Violation]) {
     match verdict {
         Outcome::Measured { violations, .. } if !violations.is_empty() => (Failure::Violating, violations),
+        // Nothing said is not nothing broken: it must not pass for the least that can be broken.
+        Outcome::Infeasible { violations, .. } if violations.is_empty() => (Failure::Unstated, &[]),
         Outcome::Infeasible { violations, .. } => (Failure::Infeasible, violations),
         Outcome::Measured { .. } | Outcome::Diverged { .. } => (Failure::Diverged, &[]),
     }
@@ -369,5 +371,7 @@ fn failure(verdict: &Outcome) -> (Failure, &[Violation]) {
 enum Failure {
     Violating,
     Infeasible,
+    /// Infeasible without an amount.
+    Unstated,
     Diverged,
 }

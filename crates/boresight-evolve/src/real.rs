@@ -4,7 +4,6 @@ use crate::Error;
 use crate::parts::{Crossover, Mutation};
 use boresight_core::{Evolvable, SearchSpace, Seed, Stream};
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
 use std::hash::{Hash, Hasher};
 
 /// A vector of finite numbers; two are equal when all their bits are.
@@ -74,15 +73,23 @@ impl<S: Bounded> Bounded for &S {
 impl SearchSpace for RealSpace {
     type Genotype = RealVector;
     type Phenotype = RealVector;
-    type Error = Infallible;
+    type Error = Error;
 
     fn sample(&self, seed: Seed) -> RealVector {
         let mut stream = seed.stream();
         RealVector(self.bounds.iter().map(|&[low, high]| stream.uniform(low, high)).collect())
     }
 
-    fn decode(&self, genotype: &RealVector) -> Result<RealVector, Infallible> {
-        Ok(genotype.clone())
+    fn decode(&self, genotype: &RealVector) -> Result<RealVector, Error> {
+        let (expected, found) = (self.bounds.len(), genotype.0.len());
+        if expected != found {
+            return Err(Error::Length { expected, found });
+        }
+        let inside = |(value, [low, high]): (&f64, &[f64; 2])| low <= value && value <= high;
+        match genotype.0.iter().zip(&self.bounds).position(|pair| !inside(pair)) {
+            Some(index) => Err(Error::Outside { index, value: genotype.0[index].to_string() }),
+            None => Ok(genotype.clone()),
+        }
     }
 }
 
@@ -228,6 +235,13 @@ mod tests {
     #[test]
     fn real_vectors_keep_the_laws_of_spaces() {
         evolvable_laws(&space(), (0..40).map(Seed::new));
+    }
+
+    #[test]
+    fn what_is_no_member_is_not_decoded() {
+        let decode = |values: &[f64]| space().decode(&RealVector(values.to_vec())).is_ok();
+        assert!(decode(&[0.5, 0.0, 2.0, 1.0]) && !decode(&[0.5, 0.0, 2.0]));
+        assert!(!decode(&[0.5, 6.0, 2.0, 1.0]) && !decode(&[f64::NAN, 0.0, 2.0, 1.0]));
     }
 
     #[test]

@@ -78,8 +78,8 @@ fn immigrants_are_the_stated_share_of_each_later_generation() {
 fn elites_stay_parents_and_are_never_asked_again() {
     // A lone winner of the first generation stays an elite and so, in a pool of two, a parent of every generation.
     let settings = GeneticSettings { elites: 1, mating_pool: 0.2, immigrants: 0.0, ..settings() };
-    let mut strategy = genetic(bits(40), settings, 2);
-    let winner = strategy.clone().ask(1).remove(0).genotype;
+    let mut strategy = genetic(bits(40), settings.clone(), 2);
+    let winner = genetic(bits(40), settings.clone(), 2).ask(1).remove(0).genotype;
     let evaluate = |bits: &Vec<bool>| {
         if *bits == winner { Outcome::measured(vec![99.0, 0.0]) } else { Outcome::measured(vec![1.0, 1.0]) }
     };

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use boresight_core::{Direction, Outcome, Proposal, Trial, TrialId, Violation};
+use boresight_evolve::pareto::Winners;
 use boresight_evolve::{Error, FitnessForm, Ranking};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -111,6 +112,15 @@ fn failures_stand_below_every_measured_trial() {
     for ranking in [pareto(), fitness(FitnessForm::default())] {
         assert_eq!(numbers(&ranking, verdicts.clone()), [6, 4, 2, 3, 1, 0, 5]);
     }
+}
+
+#[test]
+fn an_amount_that_nobody_states_does_not_pass_for_none() {
+    let verdicts = vec![infeasible(vec![]), infeasible(vec![broken("parameters", 3.0)]), diverged()];
+    assert_eq!(numbers(&pareto(), verdicts.clone()), [1, 0, 2]);
+    let trials: Vec<_> = verdicts.into_iter().zip(0..).map(|(verdict, id)| trial(id, verdict)).collect();
+    assert_eq!(pareto().winners(&trials), Winners::LeastViolating(vec![&trials[1]]));
+    assert_eq!(pareto().winners(&trials[..1]), Winners::Nothing);
 }
 
 #[test]

@@ -4,10 +4,10 @@
 mod toy;
 
 use boresight_core::{Fidelity, Outcome, Seed};
-use boresight_evolve::parts::{FromSpace, Mutants};
+use boresight_evolve::parts::Mutants;
 use boresight_evolve::{
-    Error, ExpectedImprovement, GuidedParts, GuidedSearch, GuidedSettings, Halving, HalvingSettings,
-    LocalParts, LocalSearch, LocalSettings, LowerBound, Novelty, Pace, Ranking,
+    Error, GuidedParts, GuidedSearch, GuidedSettings, Halving, HalvingParts, HalvingSettings, LocalParts,
+    LocalSearch, LocalSettings, LowerBound, Pace, Ranking,
 };
 use boresight_testkit::{asynchronous_law, generation_laws, novelty_law, resume_law, strategy_laws};
 use toy::{Bits, bits, measure, mixed, pareto, run};
@@ -23,30 +23,17 @@ fn fitness() -> Ranking {
 }
 
 fn local(length: usize, settings: &LocalSettings, ranking: Ranking, seed: Seed) -> LocalSearch<Bits> {
-    let parts = LocalParts {
-        sampling: Box::new(FromSpace),
-        neighbourhood: Box::new(Mutants { count: 8 }),
-        ranking,
-        novelty: Novelty::default(),
-    };
+    let parts = LocalParts { neighbourhood: Box::new(Mutants { count: 8 }), ..LocalParts::new(ranking) };
     LocalSearch::new(bits(length), parts, settings.clone(), seed).unwrap()
 }
 
 fn guided(length: usize, settings: &GuidedSettings, ranking: Ranking, seed: Seed) -> GuidedSearch<Bits> {
     let numbers = |bits: &Vec<bool>| bits.iter().map(|&bit| f64::from(u8::from(bit))).collect::<Vec<f64>>();
-    let parts = GuidedParts {
-        sampling: Box::new(FromSpace),
-        mutation: Box::new(FromSpace),
-        features: Box::new(numbers),
-        acquisition: Box::new(ExpectedImprovement),
-        ranking,
-        novelty: Novelty::default(),
-    };
-    GuidedSearch::new(bits(length), parts, settings.clone(), seed).unwrap()
+    GuidedSearch::new(bits(length), GuidedParts::new(ranking, numbers), settings.clone(), seed).unwrap()
 }
 
 fn halving(length: usize, settings: &HalvingSettings, ranking: Ranking, seed: Seed) -> Halving<Bits> {
-    Halving::new(bits(length), Box::new(FromSpace), ranking, settings.clone(), seed).unwrap()
+    Halving::new(bits(length), HalvingParts::new(ranking), settings.clone(), seed).unwrap()
 }
 
 #[test]
@@ -194,21 +181,19 @@ fn guided_search_learns_what_counts() {
 #[test]
 fn settings_that_break_a_rule_are_refused() {
     let space = || bits(9);
-    let parts = || LocalParts {
-        sampling: Box::new(FromSpace),
-        neighbourhood: Box::new(Mutants { count: 8 }),
-        ranking: pareto(),
-        novelty: Novelty::default(),
-    };
     let zero = LocalSettings { starts: 0, ..LocalSettings::default() };
     assert_eq!(
-        LocalSearch::new(space(), parts(), zero, Seed::new(1)).unwrap_err(),
+        LocalSearch::new(space(), LocalParts::new(pareto()), zero, Seed::new(1)).unwrap_err(),
         Error::Zero { setting: "starts" }
     );
     let plain = HalvingSettings::default();
     assert_eq!(
         HalvingSettings { reduction: 1, ..plain.clone() }.check(),
         Err(Error::Reduction { reduction: 1 })
+    );
+    assert_eq!(
+        HalvingSettings { rungs: u32::MAX, ..plain.clone() }.check(),
+        Err(Error::Rungs { rungs: u32::MAX })
     );
     assert_eq!(HalvingSettings { rungs: 0, ..plain.clone() }.check(), Err(Error::Zero { setting: "rungs" }));
     let still = HalvingSettings { pace: Pace::SteadyState { waiting: 0 }, ..plain };

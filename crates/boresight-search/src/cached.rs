@@ -1,6 +1,6 @@
 //! Equal candidates are evaluated once.
 
-use boresight_core::{Context, Evaluator, Objective, Outcome};
+use boresight_core::{Context, Evaluator, Objective, Outcome, SearchSpace, Trial};
 use std::collections::BTreeMap;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -10,8 +10,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 /// first one has none (an error, a panic), the second one evaluates for itself.
 ///
 /// This is only sound where the verdict does not depend on [`Context::seed`] or [`Context::trial`]: the trial that
-/// happens to come first decides for all, so otherwise the number of workers would change the search. The memory is
-/// not stored: after a resume, candidates of replayed trials are evaluated once more when they come back.
+/// happens to come first decides for all, so otherwise the number of workers would change the search. It is also sound
+/// for a strategy that tells candidates apart by the same key, since equal ones then never meet: what
+/// [`knowing`](Self::knowing) took over from an earlier run then counts as measured. The memory is not stored: after a
+/// resume, candidates of replayed trials are evaluated once more when they come back.
 #[derive(Debug)]
 pub struct Cached<E, F, K> {
     evaluator: E,
@@ -32,6 +34,32 @@ impl<E, F, K: Ord> Cached<E, F, K> {
     /// Remembers what `evaluator` says of candidates with an equal `key`.
     pub const fn new(evaluator: E, key: F) -> Self {
         Self { evaluator, key, entries: Mutex::new(BTreeMap::new()), changed: Condvar::new() }
+    }
+
+    /// The same, but the verdicts of these trials are known, so nothing is spent on them again: those of an earlier run
+    /// with an equal evaluator. Trials that `space` cannot decode, or that have another number of objective values, are left
+    /// out; of equal candidates the first one counts.
+    #[must_use]
+    pub fn knowing<P, S>(self, space: &S, trials: impl IntoIterator<Item = Trial<S::Genotype>>) -> Self
+    where
+        E: Evaluator<P>,
+        F: Fn(&P) -> K,
+        S: SearchSpace<Phenotype = P>,
+    {
+        let expected = self.evaluator.objectives().len();
+        let mut entries = self.entries();
+        for Trial { proposal, verdict, .. } in trials {
+            let fits = match &verdict {
+                Outcome::Measured { objectives, .. } => objectives.len() == expected,
+                Outcome::Infeasible { .. } | Outcome::Diverged { .. } => true,
+            };
+            if let (true, Ok(phenotype)) = (fits, space.decode(&proposal.genotype)) {
+                let key = ((self.key)(&phenotype), proposal.fidelity.share().to_bits());
+                entries.entry(key).or_insert(Entry::Known(verdict));
+            }
+        }
+        drop(entries);
+        self
     }
 
     /// No panic happens while the lock is held but one of `K`'s own; the map is then whole all the same.

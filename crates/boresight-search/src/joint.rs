@@ -8,12 +8,14 @@ use std::collections::BTreeMap;
 ///
 /// A candidate that breaks a constraint of the cheap one is [`Outcome::Infeasible`] with the amounts, so nothing is trained
 /// for it, and strategies still learn by how much it fails. Objectives are those of the dear one, then those of the cheap
-/// one; of attributes with one name, the dear one's stays.
+/// one, or the dear one's alone ([`Joint::screening`]); of attributes with one name, the dear one's stays.
 #[derive(Debug)]
 pub struct Joint<C, D> {
     cheap: C,
     dear: D,
     objectives: Vec<Objective>,
+    /// Whether the cheap one only refuses.
+    screens: bool,
 }
 
 impl<C, D> Joint<C, D> {
@@ -24,7 +26,18 @@ impl<C, D> Joint<C, D> {
         D: Evaluator<P>,
     {
         let objectives = [dear.objectives(), cheap.objectives()].concat();
-        Self { cheap, dear, objectives }
+        Self { cheap, dear, objectives, screens: false }
+    }
+
+    /// Asks `cheap` first, and only whether it finds anything wrong: its objectives are none of the whole. `P` is what both
+    /// evaluate.
+    pub fn screening<P: ?Sized>(cheap: C, dear: D) -> Self
+    where
+        C: Evaluator<P>,
+        D: Evaluator<P>,
+    {
+        let objectives = dear.objectives().to_vec();
+        Self { cheap, dear, objectives, screens: true }
     }
 }
 
@@ -56,7 +69,7 @@ where
         let verdict = self.dear.evaluate(phenotype, context).map_err(Into::into)?;
         Ok(match verdict {
             Outcome::Measured { mut objectives, violations, attributes } => {
-                objectives.extend(extra);
+                objectives.extend(if self.screens { Vec::new() } else { extra });
                 let attributes: BTreeMap<String, f64> = seen.into_iter().chain(attributes).collect();
                 Outcome::Measured { objectives, violations, attributes }
             }
@@ -206,6 +219,16 @@ mod tests {
     }
 
     #[test]
+    fn what_only_screens_adds_no_objective() {
+        let dear = Times::new("loss", 1.0);
+        let joint = Joint::screening::<f64>(limited(Bound::AtMost(50.0)), &dear);
+        assert_eq!(joint.objectives(), dear.objectives());
+        assert_eq!(verdict(&joint, 5.0), Outcome::measured(vec![5.0]));
+        assert!(matches!(verdict(&joint, 7.0), Outcome::Infeasible { .. }));
+        assert_eq!(dear.calls.load(Ordering::SeqCst), 1);
+    }
+
+    #[test]
     fn limits_say_by_how_much() {
         let least = limited(Bound::AtLeast(50.0));
         let verdict = least.evaluate(&3.0, &Context::new(Seed::new(1))).unwrap();
@@ -219,7 +242,9 @@ mod tests {
     #[test]
     fn joint_and_limited_evaluators_keep_the_laws() {
         let joint = Joint::new::<f64>(limited(Bound::AtMost(50.0)), Times::new("loss", 1.0));
+        let screening = Joint::screening::<f64>(limited(Bound::AtMost(50.0)), Times::new("loss", 1.0));
         for number in [1.0, 9.0, -1.0] {
+            boresight_testkit::evaluator_laws(&screening, &number, [Context::new(Seed::new(1))]);
             boresight_testkit::evaluator_laws(&joint, &number, [Context::new(Seed::new(1))]);
             boresight_testkit::evaluator_laws(
                 &limited(Bound::AtMost(50.0)),

@@ -3,7 +3,7 @@
 use crate::folder::sync_folder_of;
 use crate::record::format_of;
 use crate::{Damage, Error, FORMAT, Record};
-use boresight_core::{Genotype, Store, TrialId};
+use boresight_core::{Genotype, Store, Trial, TrialId};
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -26,6 +26,19 @@ pub struct Contents<G> {
     pub records: Vec<Record<G>>,
     /// The torn last line, which is no record.
     pub torn: Option<TornLine>,
+}
+
+impl<G: Genotype> Contents<G> {
+    /// The trials in the order of their numbers, such as those that another search starts from.
+    pub fn trials(&self) -> Vec<Trial<G>> {
+        let trial = |record: &Record<G>| match record {
+            Record::Trial { trial, .. } => Some(trial.clone()),
+            Record::Header(_) | Record::Asked { .. } | Record::Event(_) => None,
+        };
+        let mut trials: Vec<Trial<G>> = self.records.iter().filter_map(trial).collect();
+        trials.sort_unstable_by_key(|trial| trial.id);
+        trials
+    }
 }
 
 /// A file of records in JSON Lines.

@@ -7,6 +7,25 @@ use std::time::{Duration, Instant};
 
 /// A rule that ends a search. The journal keeps the rule as an event, and the run is a prefix of the longer one: resumed
 /// without the rule, it goes on.
+///
+/// # Examples
+/// ```
+/// use boresight_core::Direction;
+/// use boresight_evolve::Stagnation;
+/// use boresight_search::Stop;
+/// use std::time::Duration;
+///
+/// let mut stagnation = Stagnation::new(vec![Direction::Maximise], vec![0.0], 50, 0.001)?;
+/// let rules: Vec<Stop<'_, u32>> = vec![
+///     Stop::trials(1000),
+///     Stop::after(Duration::from_secs(3600)),
+///     Stop::target(0, Direction::Maximise, 0.9),
+///     Stop::when("50 trials without a gain", |trials| stagnation.stagnates(trials)),
+/// ];
+/// // `Search::run_until(&mut rules, observer)` takes them.
+/// assert_eq!(rules.len(), 4);
+/// # Ok::<(), boresight_evolve::Error>(())
+/// ```
 pub struct Stop<'run, G> {
     rule: String,
     when: When<'run, G>,

@@ -5,6 +5,7 @@ mod code;
 mod decode;
 mod draw;
 mod error;
+mod features;
 mod genotype;
 mod settings;
 mod shrink;

@@ -4,7 +4,6 @@ use crate::Error;
 use crate::parts::Neighbourhood;
 use boresight_core::{Evolvable, SearchSpace, Seed};
 use serde::{Deserialize, Serialize};
-use std::convert::Infallible;
 
 /// One choice for each gene, by its index.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,7 +79,7 @@ impl Neighbourhood<&CategoricalSpace> for OneGene {
 impl SearchSpace for CategoricalSpace {
     type Genotype = Categorical;
     type Phenotype = Categorical;
-    type Error = Infallible;
+    type Error = Error;
 
     fn sample(&self, seed: Seed) -> Categorical {
         let mut stream = seed.stream();
@@ -88,8 +87,15 @@ impl SearchSpace for CategoricalSpace {
         Categorical(self.choices.iter().map(choose).collect())
     }
 
-    fn decode(&self, genotype: &Categorical) -> Result<Categorical, Infallible> {
-        Ok(genotype.clone())
+    fn decode(&self, genotype: &Categorical) -> Result<Categorical, Error> {
+        let (expected, found) = (self.choices.len(), genotype.0.len());
+        if expected != found {
+            return Err(Error::Length { expected, found });
+        }
+        match genotype.0.iter().zip(&self.choices).position(|(choice, count)| choice >= count) {
+            Some(index) => Err(Error::Outside { index, value: genotype.0[index].to_string() }),
+            None => Ok(genotype.clone()),
+        }
     }
 }
 
@@ -140,6 +146,14 @@ mod tests {
     fn each_gene_becomes_one_among_zeros() {
         assert_eq!(space().one_hot(&Categorical(vec![2, 0, 1])), [0.0, 0.0, 1.0, 1.0, 0.0, 1.0]);
         assert_eq!(space().size(), Some(6));
+    }
+
+    #[test]
+    fn what_is_no_member_is_not_decoded() {
+        let decode = |genes: &[u16]| space().decode(&Categorical(genes.to_vec()));
+        assert_eq!(decode(&[2, 0]), Err(Error::Length { expected: 3, found: 2 }));
+        assert_eq!(decode(&[2, 1, 0]), Err(Error::Outside { index: 1, value: "1".into() }));
+        assert!(decode(&[2, 0, 1]).is_ok());
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl Csv {
     /// # Errors
     /// When there is no header, a name stands in it twice, a row has another number of fields, or a quote is not closed.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let mut records = records(text.strip_prefix('\u{feff}').unwrap_or(text))?.into_iter();
+        let mut records = records(unmarked(text))?.into_iter();
         let Some((_, header)) = records.next() else { return Err(Error::NoHeader) };
         if let Some(twice) = (1..header.len()).find(|&at| header[..at].contains(&header[at])) {
             return Err(Error::ColumnTwice { column: header[twice].clone() });
@@ -41,6 +41,7 @@ impl Csv {
     /// # Errors
     /// When rows have different numbers of fields, or a quote is not closed.
     pub fn parse_headless(text: &str) -> Result<Self, Error> {
+        let text = unmarked(text);
         let first = records(text.lines().next().unwrap_or_default())?;
         let count = first.first().map_or(1, |(_, row)| row.len());
         let names: Vec<String> = (1..=count).map(|number| number.to_string()).collect();
@@ -81,6 +82,11 @@ impl Csv {
     pub fn line(&self, row: usize) -> usize {
         self.lines[row]
     }
+}
+
+/// A text without the mark of byte order that some programs put before it.
+pub(crate) fn unmarked(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
 }
 
 /// Where a reader stands in a field.

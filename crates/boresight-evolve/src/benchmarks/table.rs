@@ -85,10 +85,11 @@ impl Table {
             return Err(Error::Fields { line: csv.line(row), expected: length, found: genotypes[row].len() });
         }
         let choices = (0..length).map(|gene| genotypes.iter().map(|genes| genes[gene].as_str()).collect());
-        let choices: Vec<BTreeMap<&str, u16>> =
-            choices.map(|names: BTreeSet<&str>| names.into_iter().zip(0..).collect()).collect();
+        let choices: Vec<BTreeSet<&str>> = choices.collect();
         let counts = choices.iter().map(|names| u16::try_from(names.len()));
         let counts = counts.collect::<Result<_, _>>().map_err(|_| Error::TooManyChoices)?;
+        let numbered = choices.into_iter().map(|names| names.into_iter().zip(0_u16..).collect());
+        let choices: Vec<BTreeMap<&str, u16>> = numbered.collect();
         let mut rows = BTreeMap::new();
         for (row, genes) in genotypes.iter().enumerate() {
             let genotype =
@@ -188,5 +189,15 @@ mod tests {
             Err(Error::EmptyTable)
         );
         assert_eq!(Table::new(&parse("name,op1,op2,acc,ms\n"), &columns()), Err(Error::EmptyTable));
+        let many: Vec<String> = (0..65_536).map(|name| format!("{name},1")).collect();
+        let one = TableColumns {
+            genes: vec!["op".into()],
+            maximise: vec!["acc".into()],
+            ..TableColumns::default()
+        };
+        assert_eq!(
+            Table::new(&parse(&format!("op,acc\n{}", many.join("\n"))), &one),
+            Err(Error::TooManyChoices)
+        );
     }
 }

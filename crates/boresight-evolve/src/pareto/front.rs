@@ -2,7 +2,7 @@
 
 use super::front;
 use crate::Error;
-use crate::benchmarks::Csv;
+use crate::benchmarks::{Csv, unmarked};
 use boresight_core::{Objective, Trial};
 
 /// The winners of a search, labelled by whether they may be used at all.
@@ -12,7 +12,7 @@ pub enum Winners<'trials, G> {
     Feasible(Vec<&'trials Trial<G>>),
     /// No trial keeps every constraint: these were measured or judged to break them least.
     LeastViolating(Vec<&'trials Trial<G>>),
-    /// Every trial diverged, or there is none.
+    /// Every trial diverged or is infeasible without an amount, or there is none.
     Nothing,
 }
 
@@ -43,6 +43,7 @@ pub fn write_front<G>(
 /// # Errors
 /// When a column is missing, or a value is no finite number.
 pub fn read_front(text: &str, objectives: &[Objective]) -> Result<Vec<Vec<f64>>, Error> {
+    let text = unmarked(text);
     let first = text.lines().next().unwrap_or_default();
     let is_header = first.split(',').any(|field| field.trim().parse::<f64>().is_err());
     let csv = if is_header { Csv::parse(text)? } else { Csv::parse_headless(text)? };
@@ -84,7 +85,9 @@ mod tests {
 
     #[test]
     fn a_front_may_have_no_header() {
-        assert_eq!(read_front("0,1\n1,0.5\n", &objectives()).unwrap(), [[0.0, 1.0], [1.0, 0.5]]);
+        for text in ["0,1\n1,0.5\n", "\u{feff}0,1\n1,0.5\n"] {
+            assert_eq!(read_front(text, &objectives()).unwrap(), [[0.0, 1.0], [1.0, 0.5]]);
+        }
         assert!(
             read_front("0\n", &objectives()).is_err() && read_front("miou,x\n1,2\n", &objectives()).is_err()
         );

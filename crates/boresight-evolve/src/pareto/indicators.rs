@@ -51,7 +51,8 @@ fn shortfalls(point: &[f64], wanted: &[f64], directions: &[Direction]) -> impl I
 }
 
 /// The indices of those points of a front where giving up some of one objective gains least in the others: each has a
-/// larger trade-off than its `neighbours` nearest points, in ascending order. Fewer than three points have no knee.
+/// larger trade-off than its `neighbours` nearest points, in ascending order. Fewer than three points have no knee, and
+/// points that equal each other are no neighbours.
 ///
 /// Objectives are scaled to the range of the front. The trade-off of a point against another is what it is better by,
 /// summed over the objectives, over what it is worse by; a point's own is its least against its neighbours.
@@ -66,7 +67,9 @@ pub fn knee_points<P: AsRef<[f64]>>(front: &[P], directions: &[Direction], neigh
     let scaled = scaled(front, directions);
     let near: Vec<Vec<usize>> = (0..front.len()).map(|at| nearest(&scaled, at, neighbours)).collect();
     let trade: Vec<f64> = (0..front.len()).map(|at| worst_trade(&scaled, at, &near[at])).collect();
-    let bends = |at: &usize| trade[*at] > 1.0 && near[*at].iter().all(|&other| trade[*at] >= trade[other]);
+    let bends = |at: &usize| {
+        !near[*at].is_empty() && trade[*at] > 1.0 && near[*at].iter().all(|&other| trade[*at] >= trade[other])
+    };
     (0..front.len()).filter(bends).collect()
 }
 
@@ -87,7 +90,7 @@ fn nearest(points: &[Vec<f64>], at: usize, count: usize) -> Vec<usize> {
     let distance = |other: usize| -> f64 {
         points[at].iter().zip(&points[other]).map(|(left, right)| (left - right).powi(2)).sum()
     };
-    let mut others: Vec<usize> = (0..points.len()).filter(|&other| other != at).collect();
+    let mut others: Vec<usize> = (0..points.len()).filter(|&other| distance(other) > 0.0).collect();
     others.sort_by(|&left, &right| distance(left).total_cmp(&distance(right)).then(left.cmp(&right)));
     others.truncate(count);
     others
@@ -143,5 +146,8 @@ mod tests {
         let line = [[0.0, 1.0], [0.25, 0.75], [0.5, 0.5], [0.75, 0.25], [1.0, 0.0]];
         assert!(knee_points(&line, &[Minimise; 2], 2).is_empty());
         assert!(knee_points(&bent[..2], &[Minimise; 2], 2).is_empty());
+        assert!(knee_points(&[[1.0, 1.0]; 9], &[Minimise; 2], 2).is_empty());
+        let ends = [[0.0, 1.0], [0.0, 1.0], [0.0, 1.0], [0.5, 0.5], [1.0, 0.0]];
+        assert!(knee_points(&ends, &[Minimise; 2], 2).is_empty());
     }
 }

@@ -1,6 +1,30 @@
 //! Comparing candidates by several objectives at once, in their natural sign.
 //!
 //! A point is one value per objective, in the order of the directions that are passed along; the values are finite.
+//!
+//! # Examples
+//! A front as a file, and how near another one comes to it:
+//! ```
+//! use boresight_core::{Direction::Minimise, Objective, Outcome, Proposal, Trial, TrialId};
+//! use boresight_evolve::pareto::{additive_epsilon, igd_plus, knee_points, read_front, write_front};
+//!
+//! let objectives = ["error", "seconds"].map(|name| Objective::new(name, "1", Minimise));
+//! let points = [[0.0, 1.0], [0.2, 0.2], [1.0, 0.0], [0.9, 0.9]];
+//! let trials: Vec<Trial<u8>> = (0..).zip(points).map(|(id, point)| Trial {
+//!     id: TrialId(id),
+//!     proposal: Proposal::new(0),
+//!     verdict: Outcome::measured(point.to_vec()),
+//! }).collect();
+//! let mut file = Vec::new();
+//! write_front(&trials, &objectives, &mut file)?;
+//! let reference = read_front(std::str::from_utf8(&file)?, &objectives)?;
+//! assert_eq!(reference, &points[..3]);
+//! assert_eq!(knee_points(&reference, &[Minimise; 2], 2), [1]);
+//! let found = [[0.2, 0.3]];
+//! assert!(igd_plus(&found, &reference, &[Minimise; 2]).is_some_and(|distance| distance < 0.2));
+//! assert!(additive_epsilon(&found, &reference, &[Minimise; 2]).is_some_and(|shift| (shift - 0.3).abs() < 1e-9));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod front;
 mod hypervolume;
@@ -51,7 +75,8 @@ pub fn crowding_distance<P: AsRef<[f64]>>(front: &[P]) -> Vec<f64> {
     let mut distance = vec![0.0; front.len()];
     let mut order: Vec<usize> = (0..front.len()).collect();
     for objective in 0..front.first().map_or(0, |point| point.as_ref().len()) {
-        let value = |at: usize| front[at].as_ref()[objective];
+        // Halves, so that no difference of finite values overflows; their ratio is the same.
+        let value = |at: usize| 0.5 * front[at].as_ref()[objective];
         order.sort_by(|&left, &right| value(left).total_cmp(&value(right)).then(left.cmp(&right)));
         let (low, high) = (order[0], order[order.len() - 1]);
         let range = value(high) - value(low);
@@ -114,6 +139,8 @@ mod tests {
     fn equal_points_are_crowded_and_never_nan() {
         assert!(crowding_distance(&[[1.0, 2.0]; 3]).iter().all(|distance| distance.to_bits() == 0));
         assert!(crowding_distance::<[f64; 2]>(&[]).is_empty());
+        let wide = crowding_distance(&[[-f64::MAX], [0.0], [f64::MAX]]);
+        assert!((wide[1] - 1.0).abs() < f64::EPSILON, "{wide:?}");
     }
 
     #[test]

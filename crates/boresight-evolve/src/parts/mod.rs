@@ -9,8 +9,8 @@ mod selection;
 mod survival;
 mod variation;
 
-pub use reference::{NicheSurvival, lattice_directions};
-pub use selection::{Tournament, Uniform};
+pub use reference::{NicheSurvival, largest_lattice, lattice_directions};
+pub use selection::{Pairs, Tournament, Uniform};
 pub use survival::{OldestDies, Truncation};
 pub use variation::{FromSpace, Mutants, Sometimes, Unchanged, WarmStart};
 
@@ -115,6 +115,12 @@ pub struct Parts<S: SearchSpace> {
 }
 
 impl<S: Evolvable> Parts<S> {
+    /// The paper's genetic algorithm: random pairs of the mating pool, crossover and mutation of the space, the best
+    /// first. Made for [`GeneticAlgorithm::with_parts`](crate::GeneticAlgorithm::with_parts).
+    pub fn genetic(ranking: Ranking) -> Self {
+        Self { selection: Box::new(Pairs), ..Self::nsga2(ranking) }
+    }
+
     /// NSGA-II: binary tournaments, crossover and mutation of the space, the best by layer and crowding live on.
     /// A fitness as the ranking makes it a genetic algorithm in which parents compete with their children.
     ///

@@ -21,6 +21,13 @@ pub fn lattice_directions(objectives: usize, divisions: usize) -> Vec<Vec<f64>> 
     directions
 }
 
+/// The finest lattice of no more directions than a population has members; the coarsest where none is that small.
+pub fn largest_lattice(objectives: usize, population: usize) -> Vec<Vec<f64>> {
+    let finer = (1..=population).map(|divisions| lattice_directions(objectives, divisions));
+    let fitting = finer.take_while(|directions| directions.len() <= population && objectives > 1);
+    fitting.last().unwrap_or_else(|| lattice_directions(objectives, 1))
+}
+
 fn fill(
     directions: &mut Vec<Vec<f64>>,
     start: &mut Vec<f64>,
@@ -127,7 +134,7 @@ impl NicheSurvival {
         let layers = non_dominated_sort(points, &minimise);
         let Some(front) = layers.first() else { return Vec::new() };
         self.scale.update(points, front);
-        let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(size);
+        let mut chosen: Vec<(usize, usize)> = Vec::with_capacity(size.min(points.len()));
         for (number, layer) in layers.iter().enumerate() {
             let room = size - chosen.len();
             if layer.len() <= room {
@@ -321,6 +328,9 @@ mod tests {
         assert!(directions.iter().all(|point| (point.iter().sum::<f64>() - 1.0).abs() < 1e-12));
         assert_eq!(lattice_directions(2, 2), [[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]);
         assert!(lattice_directions(0, 3).is_empty() && lattice_directions(3, 0).is_empty());
+        let counts = [(3, 92), (3, 91), (3, 90), (3, 2), (2, 10), (1, 7)];
+        let counts = counts.map(|(objectives, population)| largest_lattice(objectives, population).len());
+        assert_eq!(counts, [91, 91, 78, 3, 10, 1]);
     }
 
     #[test]

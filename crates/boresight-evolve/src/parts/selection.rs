@@ -96,15 +96,38 @@ impl Selection for Uniform {
     }
 }
 
+/// Pairs of different members, each equally likely; a lone member is paired with itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pairs;
+
+impl Selection for Pairs {
+    fn select(&self, _: &Ranking, members: &[Rival<'_>], count: usize, seed: Seed) -> Vec<usize> {
+        let mut stream = seed.stream();
+        let mut chosen = Vec::new();
+        while chosen.len() < count && !members.is_empty() {
+            let first = stream.below(members.len());
+            // One of the others, by its place among them.
+            let other = if members.len() > 1 { stream.below(members.len() - 1) } else { first };
+            let second = if members.len() > 1 && other >= first { other + 1 } else { other };
+            chosen.extend([first, second]);
+        }
+        chosen.truncate(count);
+        chosen
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Candidate, Standing};
     use boresight_core::{Direction, Outcome, TrialId};
 
+    fn ranking() -> Ranking {
+        Ranking::Pareto { directions: vec![Direction::Minimise; 2] }
+    }
+
     /// What wins of members with these values, both minimised, and spreads.
     fn select(size: usize, members: &[([f64; 2], f64)], count: usize, seed: u64) -> Vec<usize> {
-        let ranking = Ranking::Pareto { directions: vec![Direction::Minimise; 2] };
         let verdicts: Vec<Outcome> =
             members.iter().map(|(values, _)| Outcome::measured(values.to_vec())).collect();
         let rival = |(verdict, (_, spread)): (_, &([f64; 2], f64))| Rival {
@@ -112,7 +135,7 @@ mod tests {
             standing: Standing { spread: *spread, ..Standing::default() },
         };
         let rivals: Vec<Rival<'_>> = verdicts.iter().zip(members).map(rival).collect();
-        Tournament { size }.select(&ranking, &rivals, count, Seed::new(seed))
+        Tournament { size }.select(&ranking(), &rivals, count, Seed::new(seed))
     }
 
     #[test]
@@ -148,5 +171,24 @@ mod tests {
     #[test]
     fn nobody_is_chosen_of_nobody() {
         assert!(select(2, &[], 3, 1).is_empty());
+        assert!(Pairs.select(&ranking(), &[], 2, Seed::new(1)).is_empty());
+    }
+
+    #[test]
+    fn pairs_differ_and_all_are_equally_likely() {
+        let verdict = Outcome::measured(vec![0.0, 0.0]);
+        let candidate = Candidate { id: TrialId(0), verdict: &verdict };
+        let rivals = [Rival { candidate, standing: Standing::default() }; 3];
+        let mut counts = [[0; 3]; 3];
+        for pair in Pairs.select(&ranking(), &rivals, 6000, Seed::new(1)).chunks(2) {
+            counts[pair[0]][pair[1]] += 1;
+        }
+        for (first, row) in counts.iter().enumerate() {
+            for (second, &count) in row.iter().enumerate() {
+                // A sixth of 3000, within four standard deviations of 20.
+                assert!(if first == second { count == 0 } else { (418..583).contains(&count) }, "{counts:?}");
+            }
+        }
+        assert_eq!(Pairs.select(&ranking(), &rivals[..1], 3, Seed::new(1)), [0, 0, 0]);
     }
 }

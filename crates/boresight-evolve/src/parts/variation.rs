@@ -15,8 +15,7 @@ impl<S: SearchSpace> Sampling<S> for FromSpace {
 
 impl<S: Evolvable> Crossover<S> for FromSpace {
     fn cross(&self, space: &S, [first, second]: [&S::Genotype; 2], seed: Seed) -> [S::Genotype; 2] {
-        let child = |one, other, index| space.crossover(one, other, seed.derive("child", index));
-        [child(first, second, 0), child(second, first, 1)]
+        [space.crossover(first, second, seed), space.crossover(second, first, seed.derive("second", 0))]
     }
 }
 
@@ -35,10 +34,13 @@ pub struct Mutants {
 
 impl<S: Evolvable> Neighbourhood<S> for Mutants {
     fn neighbours(&self, space: &S, genotype: &S::Genotype, seed: Seed) -> Vec<S::Genotype> {
-        let mut neighbours: Vec<S::Genotype> = Vec::with_capacity(self.count);
-        for index in 0..2 * self.count as u64 {
+        let mut neighbours: Vec<S::Genotype> = Vec::new();
+        for index in 0..(self.count as u64).saturating_mul(2) {
+            if neighbours.len() == self.count {
+                break;
+            }
             let mutant = space.mutate(genotype, seed.derive("mutant", index));
-            if neighbours.len() < self.count && mutant != *genotype && !neighbours.contains(&mutant) {
+            if mutant != *genotype && !neighbours.contains(&mutant) {
                 neighbours.push(mutant);
             }
         }
@@ -92,6 +94,19 @@ pub struct WarmStart<G, P> {
     pub first: Vec<G>,
     /// Draws what comes behind.
     pub rest: P,
+}
+
+impl<G, P> WarmStart<G, P> {
+    /// Genotypes that came from a file, say, and that must be members of `space`.
+    ///
+    /// # Errors
+    /// What is wrong with the first that is none.
+    pub fn new<S: SearchSpace<Genotype = G>>(space: &S, first: Vec<G>, rest: P) -> Result<Self, S::Error> {
+        for genotype in &first {
+            space.decode(genotype)?;
+        }
+        Ok(Self { first, rest })
+    }
 }
 
 impl<S: SearchSpace, P: Sampling<S>> Sampling<S> for WarmStart<S::Genotype, P> {
