@@ -17,9 +17,10 @@ pub(crate) fn checked(text: &str) -> Result<String, String> {
 
 /// The evaluator of costs that holds candidates to `limits`.
 pub(crate) fn cheap(limits: &[String], vpu: Vpu) -> Result<Cheap, Box<dyn Error>> {
-    let measures: Vec<Measure> =
-        Measure::ALL.into_iter().filter(|measure| !measure.needs_training()).collect();
     let limits = limits.iter().map(|text| parse(text)).collect::<Result<Vec<_>, _>>()?;
+    // A cost model need not know more than it is asked for.
+    let asked = |measure: &Measure| limits.iter().any(|limit| limit.objective == measure.name());
+    let measures: Vec<Measure> = Measure::ALL.into_iter().filter(asked).collect();
     Ok(Limited::new::<Network>(CostEvaluator::new(vpu, &measures)?, limits)?)
 }
 
