@@ -1,6 +1,7 @@
 //! The order of execution.
 
 use super::graph::{Graph, StageId, index};
+use super::trials::Change;
 use std::ops::Range;
 
 /// Which stages read what each stage makes, and the order of execution that follows from it.
@@ -68,6 +69,54 @@ impl Flow {
             Some(known) => *known = node,
             None => self.nodes.push(node),
         }
+    }
+
+    /// The readers of `stage`, which are kept until every stage is looked at anew.
+    pub(crate) fn readers(&self, stage: StageId) -> Range<u32> {
+        self.nodes[stage as usize].readers.clone()
+    }
+
+    /// Whether the order stays what it is but for `gone`, which alone read the result of `producer` that its readers now
+    /// read; `around` were the readers of `producer` and of `gone`.
+    ///
+    /// Depth first, the readers of `gone` are met when it is: the order stays if they took its place among the others.
+    pub(crate) fn takes_over(&self, around: &[Range<u32>; 2], gone: StageId, producer: StageId) -> bool {
+        self.replaces(&around[0], gone, self.list(&around[1]), producer)
+    }
+
+    /// Whether the order stays what it was with `gone`, in whose place `next` now is; the rest as before.
+    pub(crate) fn puts_back(
+        &self,
+        around: &[Range<u32>; 2],
+        gone: StageId,
+        [producer, next]: [StageId; 2],
+    ) -> bool {
+        self.replaces(&around[0], gone, &[next], producer)
+            && self.list(&self.readers(next)) == self.list(&around[1])
+    }
+
+    fn list(&self, range: &Range<u32>) -> &[StageId] {
+        &self.readers[range.start as usize..range.end as usize]
+    }
+
+    /// Whether the readers of `producer` are those of `before` with `by` in the place of `gone`.
+    fn replaces(&self, before: &Range<u32>, gone: StageId, by: &[StageId], producer: StageId) -> bool {
+        let (before, after) = (self.list(before), self.list(&self.readers(producer)));
+        let Some(at) = before.iter().position(|&reader| reader == gone) else { return false };
+        let rest = &before[at + 1..];
+        after.len() == at + by.len() + rest.len()
+            && after[..at] == before[..at]
+            && after[at..at + by.len()] == *by
+            && after[at + by.len()..] == *rest
+    }
+
+    /// What the last [`Flow::reorder`] changed, where `stage` is to be counted as changed too.
+    pub(crate) fn change(&self, stage: StageId) -> Change {
+        let (order, before) = (&self.order, &self.before);
+        let head = order.iter().zip(before).take_while(|(now, then)| now == then && **now != stage).count();
+        let (now, then) = (order[head..].iter().rev(), before[head..].iter().rev());
+        let tail = now.zip(then).take_while(|(now, then)| now == then && **now != stage).count();
+        Change { from: head, alike: order.len() - tail, shift: before.len() - order.len() }
     }
 
     /// Makes the order anew.

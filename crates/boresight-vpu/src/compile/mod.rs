@@ -6,14 +6,18 @@
 
 mod flow;
 mod graph;
+mod inject;
 mod layers;
 mod layout;
 mod memory;
+mod needs;
 mod placement;
 mod pool;
+mod reach;
 mod read;
 mod stubs;
 mod tiles;
+mod trials;
 
 use crate::nce::Mode;
 use crate::{Device, Limit};
