@@ -70,7 +70,7 @@ pub struct Advice {
 }
 
 impl Prediction {
-    pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled) -> Self {
+    pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled<'_>) -> Self {
         let description = device.description();
         let mut stages = rows(network, compiled);
         let (mut host, rates) = (0.0, description.unit_seconds());

@@ -3,7 +3,7 @@
 use super::graph::{Cores, Graph, Ids, StageId, ValueId, index};
 use super::placement::Placement;
 
-impl Placement<'_> {
+impl Placement {
     /// Lets stages of the vector cores and copies run beside the engine's, where neither waits for the other.
     pub(crate) fn inject(&mut self) {
         self.renew_order();
@@ -16,15 +16,14 @@ impl Placement<'_> {
                 others.push(stage);
             }
         }
-        let mut places = Places::default();
-        places.look(self.graph, &self.flow.order);
+        self.places.look(&self.graph, &self.flow.order);
         for host in engine {
             // Trying one in vain changes nothing for the others.
             let found = (0..others.len())
-                .find(|&at| places.independent(host, others[at]) && self.try_inject(host, others[at]));
+                .find(|&at| self.places.independent(host, others[at]) && self.try_inject(host, others[at]));
             if let Some(at) = found {
                 others.remove(at);
-                places.look(self.graph, &self.flow.order);
+                self.places.look(&self.graph, &self.flow.order);
             }
         }
     }
@@ -73,14 +72,15 @@ impl Placement<'_> {
     ///
     /// # Errors
     /// The stage for which there is no room.
-    pub(crate) fn give_cores(&mut self) -> Result<Vec<u32>, StageId> {
-        let mut cores = vec![0; self.graph.stages.len()];
+    pub(crate) fn give_cores(&mut self) -> Result<(), StageId> {
+        self.cores.clear();
+        self.cores.resize(self.graph.stages.len(), 0);
         self.memory.clear();
         for &stage in &self.flow.order {
             let end = self.memory.step(&self.needs, stage, self.room).ok_or(stage)?;
-            cores[stage as usize] = index(self.granted(stage, self.room.cores(end)));
+            self.cores[stage as usize] = index(self.granted(stage, self.room.cores(end)));
         }
-        Ok(cores)
+        Ok(())
     }
 
     /// What a stage gets of the vector cores that are free.
@@ -104,7 +104,7 @@ impl Placement<'_> {
 
 /// Where stages are in the order of execution.
 #[derive(Debug, Default)]
-struct Places {
+pub(crate) struct Places {
     /// For each stage, its place and the first place at which all that it reads is there.
     of: Vec<(u32, u32)>,
 }

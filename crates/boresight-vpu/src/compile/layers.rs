@@ -4,6 +4,7 @@
 //! padding of a max pooling, zero stuffing before a convolution) are layers no more.
 
 use boresight_ir::{Filling, Network, Node, NodeId, Op, Resize, Window};
+use smallvec::{SmallVec, smallvec};
 
 /// What a layer does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +54,9 @@ pub(crate) enum Act {
     },
 }
 
+/// Nodes whose values a layer reads, in place where they are few.
+pub(crate) type Inputs = SmallVec<[NodeId; 2]>;
+
 /// A layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
@@ -60,9 +64,9 @@ pub(crate) struct Layer {
     /// The node whose value it makes, after which it is called.
     pub(crate) node: NodeId,
     /// Other nodes whose values it makes.
-    pub(crate) more: Vec<NodeId>,
+    pub(crate) more: SmallVec<[NodeId; 1]>,
     /// Nodes whose values it reads.
-    pub(crate) inputs: Vec<NodeId>,
+    pub(crate) inputs: Inputs,
 }
 
 /// The layers of a network.
@@ -120,9 +124,9 @@ impl<'a> Reading<'a> {
         self.readers[id.index()] == 1
     }
 
-    fn add(&mut self, act: Act, node: NodeId, inputs: Vec<NodeId>) {
+    fn add(&mut self, act: Act, node: NodeId, inputs: Inputs) {
         self.maker[node.index()] = u32::try_from(self.layers.len()).ok();
-        self.layers.push(Layer { act, node, more: Vec::new(), inputs });
+        self.layers.push(Layer { act, node, more: SmallVec::new(), inputs });
     }
 
     fn node(&mut self, id: NodeId, node: &Node) {
@@ -172,7 +176,7 @@ impl<'a> Reading<'a> {
             self.maker[id.index()] = Some(maker);
             return;
         }
-        self.add(Act::Map("ScaleShift"), id, vec![source]);
+        self.add(Act::Map("ScaleShift"), id, smallvec![source]);
     }
 
     /// All slices of one map are one layer.
@@ -183,7 +187,7 @@ impl<'a> Reading<'a> {
             self.layers[at].more.push(id);
             self.maker[id.index()] = u32::try_from(at).ok();
         } else {
-            self.add(Act::Slices, id, vec![source]);
+            self.add(Act::Slices, id, smallvec![source]);
         }
     }
 
@@ -221,7 +225,7 @@ impl<'a> Reading<'a> {
             self.add(Act::Transposed { conv: id, stride, pads }, id, layer.inputs);
             self.maker[from.index()] = self.maker[id.index()];
         } else {
-            self.add(Act::Conv { conv: id, pads }, id, vec![from]);
+            self.add(Act::Conv { conv: id, pads }, id, smallvec![from]);
         }
         if from != source {
             self.maker[source.index()] = self.maker[id.index()];
@@ -238,7 +242,7 @@ impl<'a> Reading<'a> {
             self.maker[source.index()] = self.maker[id.index()];
             return;
         }
-        self.add(Act::MaxPool { window, pads: [[0; 2]; 2] }, id, vec![source]);
+        self.add(Act::MaxPool { window, pads: [[0; 2]; 2] }, id, smallvec![source]);
     }
 
     /// A product; that of a value and its own sigmoid is a stage of its own kind.
@@ -250,18 +254,18 @@ impl<'a> Reading<'a> {
                 && self.source(gate_node, 0) == value
                 && self.take(gate).is_some()
             {
-                self.add(Act::Map("Swish"), id, vec![value]);
+                self.add(Act::Map("Swish"), id, smallvec![value]);
                 self.maker[gate.index()] = self.maker[id.index()];
                 return;
             }
         }
-        self.add(Act::Pair("Prod"), id, vec![first, second]);
+        self.add(Act::Pair("Prod"), id, smallvec![first, second]);
     }
 
     /// Brings the layers into the compiler's order: depth first from the input, readers in the reverse order of names.
     fn finish(self) -> Layers {
         let count = self.layers.len();
-        let mut readers: Vec<Vec<u32>> = vec![Vec::new(); self.maker.len()];
+        let mut readers: Vec<SmallVec<[u32; 4]>> = vec![SmallVec::new(); self.maker.len()];
         for (at, layer) in self.layers.iter().enumerate() {
             for input in &layer.inputs {
                 let at = u32::try_from(at).unwrap_or(u32::MAX);

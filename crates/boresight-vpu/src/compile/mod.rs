@@ -25,10 +25,11 @@ use boresight_ir::Network;
 use flow::Flow;
 use layers::Layers;
 use layout::Layout;
-use memory::Memory;
+use memory::{Memory, Room};
 use placement::Placement;
 use read::Reader;
 use stubs::{Shaping, Stubs};
+use std::cell::Cell;
 use tiles::Tiling;
 
 pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
@@ -38,19 +39,31 @@ pub(crate) const POOL_MODE: Mode = Mode { inputs: 16, outputs: 16 };
 
 /// A compiled network.
 #[derive(Debug)]
-pub(crate) struct Compiled {
-    pub(crate) graph: Graph,
+pub(crate) struct Compiled<'a> {
+    pub(crate) graph: &'a Graph,
     /// Stages in the order of execution, those of no work among them.
-    pub(crate) order: Vec<StageId>,
-    pub(crate) memory: Memory,
+    pub(crate) order: &'a [StageId],
+    pub(crate) memory: &'a Memory,
     /// Vector cores of each stage, by its number.
-    pub(crate) cores: Vec<u32>,
+    pub(crate) cores: &'a [u32],
+}
+
+/// Everything that a compilation writes on: emptied for each network, so that only the first ones ask for memory.
+#[derive(Debug, Default)]
+struct Compiler {
+    placement: Placement,
+    stubs: Stubs,
+}
+
+thread_local! {
+    /// The compiler of this thread while no network is being compiled.
+    static COMPILER: Cell<Option<Box<Compiler>>> = const { Cell::new(None) };
 }
 
 /// Bytes of a compiled file without stages, and of a stage without coefficients.
 const FILE_BYTES: [u64; 2] = [80, 16];
 
-impl Compiled {
+impl Compiled<'_> {
     /// Bytes of the compiled file, about: coefficients, with one addend and one factor for each channel of the engine's, and
     /// what describes the stages.
     pub(crate) fn blob_bytes(&self) -> u64 {
@@ -82,39 +95,52 @@ impl Refusal {
     }
 }
 
-/// Compiles `network`.
-pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, Refusal> {
-    let (mut graph, mut flow) = lower(network, device)?;
-    let mut placement = Placement::new(&mut graph, &mut flow, device);
-    match placement.run() {
-        Ok(cores) => {
-            let memory = placement.memory;
-            Ok(Compiled { graph, order: flow.order, memory, cores })
-        }
-        Err(stage) => Err(Refusal::memory(&graph, stage)),
-    }
+/// What `read` makes of `network` compiled.
+pub(crate) fn compile<T>(
+    network: &Network,
+    device: &Device,
+    read: impl FnOnce(&Compiled<'_>) -> T,
+) -> Result<T, Refusal> {
+    lowered(network, device, |placement| {
+        placement.run()?;
+        let Placement { graph, flow, memory, cores, .. } = placement;
+        Ok(read(&Compiled { graph, order: &flow.order, memory, cores }))
+    })
 }
 
 /// Whether the compiler takes `network`, without all that it would make of it; the error is that of [`compile`].
 pub(crate) fn runs(network: &Network, device: &Device) -> Result<(), Refusal> {
-    let (mut graph, mut flow) = lower(network, device)?;
-    let done = Placement::new(&mut graph, &mut flow, device).finds_room();
-    done.map_err(|stage| Refusal::memory(&graph, stage))
+    lowered(network, device, Placement::finds_room)
 }
 
-/// Everything but where maps lie.
-fn lower(network: &Network, device: &Device) -> Result<(Graph, Flow), Refusal> {
-    let layers = Layers::new(network);
-    let mut reader = Reader::new(network, device);
-    reader.read(&layers);
-    let Reader { mut graph, mut stubs, .. } = reader;
-    let mut flow = Flow::default();
-    shape(&mut graph, &mut stubs, device, &mut flow);
-    give_to_units(&mut graph, &mut stubs, device, &mut flow);
-    lay_out(&mut graph, &mut stubs, device, &mut flow);
-    match too_large(&graph, device.description().max_map_bytes) {
-        Some(refusal) => Err(refusal),
-        None => Ok((graph, flow)),
+/// What `place` makes of a network of which everything is known but where maps lie.
+fn lowered<T>(
+    network: &Network,
+    device: &Device,
+    place: impl FnOnce(&mut Placement) -> Result<T, StageId>,
+) -> Result<T, Refusal> {
+    let mut compiler = COMPILER.take().unwrap_or_default();
+    let result = compiler.lower(network, device).and_then(|()| {
+        let placement = &mut compiler.placement;
+        place(placement).map_err(|stage| Refusal::memory(&placement.graph, stage))
+    });
+    COMPILER.set(Some(compiler));
+    result
+}
+
+impl Compiler {
+    fn lower(&mut self, network: &Network, device: &Device) -> Result<(), Refusal> {
+        let Self { placement, stubs } = self;
+        let Placement { graph, flow, room, stale, .. } = placement;
+        (*room, *stale) = (Room::of(device), false);
+        graph.clear();
+        stubs.0.clear();
+        let layers = Layers::new(network);
+        Reader::new(network, device, graph, stubs).read(&layers);
+        shape(graph, stubs, device, flow);
+        give_to_units(graph, stubs, device, flow);
+        lay_out(graph, stubs, device, flow);
+        too_large(graph, device.description().max_map_bytes).map_or(Ok(()), Err)
     }
 }
 

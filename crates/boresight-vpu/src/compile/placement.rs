@@ -2,46 +2,35 @@
 
 use super::flow::Flow;
 use super::graph::{Cores, Graph, Ids, Kind, StageId, Usage, ValueId};
+use super::inject::Places;
 use super::memory::{Memory, Room};
 use super::needs::Needs;
 use super::reach::Reach;
 use super::trials::{Change, Trials};
-use crate::Device;
 
 /// The passes that place maps.
-pub(crate) struct Placement<'a> {
-    pub(crate) graph: &'a mut Graph,
-    pub(crate) flow: &'a mut Flow,
+#[derive(Debug, Default)]
+pub(crate) struct Placement {
+    pub(crate) graph: Graph,
+    pub(crate) flow: Flow,
     pub(crate) needs: Needs,
     pub(crate) memory: Memory,
     pub(crate) trials: Trials,
     pub(crate) reach: Reach,
+    pub(crate) places: Places,
     /// Whether the order is to be made anew.
     pub(crate) stale: bool,
     pub(crate) room: Room,
+    /// The vector cores of each stage, by its number.
+    pub(crate) cores: Vec<u32>,
 }
 
-impl<'a> Placement<'a> {
-    pub(crate) fn new(graph: &'a mut Graph, flow: &'a mut Flow, device: &Device) -> Self {
-        Self {
-            graph,
-            flow,
-            needs: Needs::default(),
-            memory: Memory::default(),
-            trials: Trials::default(),
-            reach: Reach::default(),
-            stale: false,
-            room: Room::of(device),
-        }
-    }
-}
-
-impl Placement<'_> {
-    /// All passes: the vector cores that each stage gets.
+impl Placement {
+    /// All passes, the vector cores that each stage gets among them.
     ///
     /// # Errors
     /// The stage at which the compiler gives up.
-    pub(crate) fn run(&mut self) -> Result<Vec<u32>, StageId> {
+    pub(crate) fn run(&mut self) -> Result<(), StageId> {
         self.place_maps()?;
         self.inject();
         self.give_cores()
@@ -66,7 +55,7 @@ impl Placement<'_> {
         self.copy_results();
         self.want_results_on_chip();
         self.expect();
-        self.flow.look(self.graph);
+        self.flow.look(&self.graph);
         self.flow.reorder();
         self.spill()?;
         self.reach.look(&self.needs, &self.flow.order);
@@ -78,8 +67,8 @@ impl Placement<'_> {
     /// Looks again at stages whose inputs or outputs changed.
     pub(crate) fn look_at(&mut self, stages: impl IntoIterator<Item = StageId>) {
         for stage in stages {
-            self.flow.look_at(self.graph, stage);
-            self.needs.look_at(self.graph, stage);
+            self.flow.look_at(&self.graph, stage);
+            self.needs.look_at(&self.graph, stage);
         }
     }
 
@@ -137,7 +126,7 @@ impl Placement<'_> {
     /// Moves what lies on chip out whenever a stage finds no room, until none does.
     fn spill(&mut self) -> Result<(), StageId> {
         let mut failed = Vec::new();
-        self.needs.look(self.graph);
+        self.needs.look(&self.graph);
         while let Err(stage) = self.trials.settle(&self.needs, &self.flow.order, self.room) {
             if failed.contains(&stage) {
                 return Err(stage);
@@ -159,8 +148,8 @@ impl Placement<'_> {
             for (value, reader) in readings {
                 self.redirect(node, value, reader);
             }
-            self.needs.look(self.graph);
-            self.flow.look(self.graph);
+            self.needs.look(&self.graph);
+            self.flow.look(&self.graph);
             self.flow.reorder();
         }
         Ok(())
@@ -186,7 +175,7 @@ impl Placement<'_> {
         };
         let parts: Ids = self.graph.of(value).parts.clone();
         for part in parts {
-            if !moves(self.graph, part) {
+            if !moves(&self.graph, part) {
                 continue;
             }
             self.graph.of_mut(value).parts.retain(|other| *other != part);
@@ -235,7 +224,7 @@ impl Placement<'_> {
         let optional =
             |graph: &Graph, stage: StageId| matches!(graph.at(stage).kind, Kind::Copy { optional: true, .. });
         let copies: Vec<StageId> =
-            self.flow.order.iter().copied().filter(|&stage| optional(self.graph, stage)).collect();
+            self.flow.order.iter().copied().filter(|&stage| optional(&self.graph, stage)).collect();
         let copies: Vec<StageId> = copies.into_iter().filter(|&copy| self.may_go(copy)).collect();
         for copy in copies {
             if self.may_go(copy) {

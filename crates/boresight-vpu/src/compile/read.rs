@@ -11,21 +11,21 @@ const WIDE_POOL: [usize; 2] = [700, 1000];
 
 /// Makes the first stages of a network.
 pub(crate) struct Reader<'a> {
-    pub(crate) network: &'a Network,
-    pub(crate) device: &'a Device,
-    pub(crate) graph: Graph,
-    pub(crate) stubs: Stubs,
+    network: &'a Network,
+    device: &'a Device,
+    graph: &'a mut Graph,
+    stubs: &'a mut Stubs,
     /// The value of each node.
     values: Vec<Option<ValueId>>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(network: &'a Network, device: &'a Device) -> Self {
-        // Enough for most networks without growing.
-        let room = 2 * network.nodes().len();
-        let graph =
-            Graph { stages: Vec::with_capacity(room), values: Vec::with_capacity(room), changed: true };
-        let stubs = Stubs::default();
+    pub(crate) fn new(
+        network: &'a Network,
+        device: &'a Device,
+        graph: &'a mut Graph,
+        stubs: &'a mut Stubs,
+    ) -> Self {
         Self { network, device, graph, stubs, values: vec![None; network.nodes().len()] }
     }
 
