@@ -94,7 +94,7 @@ impl Prediction {
         let [low, high] = description.calibration.band;
         Self {
             nce_cycles,
-            cmx_bytes: compiled.memory.on_chip_peak() as u64,
+            cmx_bytes: compiled.memory.on_chip_peak as u64,
             ddr_bytes: compiled.memory.external_peak() as u64,
             ddr_traffic: stages.iter().map(|row| row.external_bytes).sum(),
             blob_bytes: compiled.blob_bytes(),

@@ -56,7 +56,10 @@ impl Flow {
         let mut node = Node::default();
         if !stage.removed {
             for &output in &stage.outputs {
-                self.readers.extend_from_slice(&graph.of(output).consumers);
+                // One by one: nearly always there is one.
+                for &reader in &graph.of(output).consumers {
+                    self.readers.push(reader);
+                }
             }
             if self.readers.len() > start + 1 {
                 let key = |&reader: &StageId| (graph.at(reader).expects_chip, reader);
@@ -127,7 +130,8 @@ impl Flow {
             node.seen = false;
         }
         for first in 0..index(self.nodes.len()) {
-            if self.nodes[first as usize].starts {
+            let node = &self.nodes[first as usize];
+            if node.starts && !node.seen {
                 self.visit(first);
             }
         }
@@ -141,23 +145,23 @@ impl Flow {
 
     fn visit(&mut self, first: StageId) {
         let Self { order, readers, nodes, path, .. } = self;
-        let mut enter = |stage: StageId| {
-            let node = &mut nodes[stage as usize];
-            (!std::mem::replace(&mut node.seen, true)).then(|| (stage, node.readers.clone()))
-        };
-        let mut current = enter(first);
-        while let Some((stage, mut left)) = current {
-            current = if let Some(next) = left.next_back() {
-                if let Some(next) = enter(readers[next as usize]) {
+        nodes[first as usize].seen = true;
+        let (mut stage, mut left) = (first, nodes[first as usize].readers.clone());
+        loop {
+            while let Some(place) = left.next_back() {
+                let next = readers[place as usize];
+                let node = &mut nodes[next as usize];
+                if !node.seen {
+                    node.seen = true;
                     path.push((stage, left));
-                    Some(next)
-                } else {
-                    Some((stage, left))
+                    (stage, left) = (next, node.readers.clone());
                 }
-            } else {
-                order.push(stage);
-                path.pop()
-            };
+            }
+            order.push(stage);
+            match path.pop() {
+                Some(above) => (stage, left) = above,
+                None => return,
+            }
         }
     }
 }

@@ -76,30 +76,35 @@ impl Placement {
         self.cores.clear();
         self.cores.resize(self.graph.stages.len(), 0);
         self.memory.clear();
-        for &stage in &self.flow.order {
-            let end = self.memory.step(&self.needs, stage, self.room).ok_or(stage)?;
-            self.cores[stage as usize] = index(self.granted(stage, self.room.cores(end)));
+        let Self { graph, flow, needs, memory, trials, room, cores, .. } = self;
+        for (&stage, used) in flow.order.iter().zip(trials.used()) {
+            if trials.failed() == Some(stage) {
+                return Err(stage);
+            }
+            memory.step(needs, stage, used).ok_or(stage)?;
+            cores[stage as usize] = index(granted(graph, needs.cores(stage), stage, room.cores(used)));
         }
         Ok(())
     }
+}
 
-    /// What a stage gets of the vector cores that are free.
-    fn granted(&self, stage: StageId, free: usize) -> usize {
-        match self.needs.cores(stage) {
-            Cores::None => 0,
-            Cores::Two => free.min(2),
-            Cores::Limited if self.is_beside_engine(stage) => free.min(2),
-            Cores::Limited | Cores::All => free,
-        }
+/// What a stage that wants `cores` gets of the vector cores that are free.
+fn granted(graph: &Graph, cores: Cores, stage: StageId, free: usize) -> usize {
+    match cores {
+        Cores::None => 0,
+        Cores::Two => free.min(2),
+        Cores::Limited if is_beside_engine(graph, stage) => free.min(2),
+        Cores::Limited | Cores::All => free,
     }
+}
 
-    /// Whether a stage is one of the engine's, or one reads what it makes or makes what it reads.
-    fn is_beside_engine(&self, id: StageId) -> bool {
-        let stage = self.graph.at(id);
-        let is_nce = |stage: StageId| self.graph.at(stage).kind.is_nce();
-        let mut readers = stage.outputs.iter().flat_map(|&output| &self.graph.of(output).consumers);
-        is_nce(id) || self.producers(&stage.inputs).any(is_nce) || readers.any(|&reader| is_nce(reader))
-    }
+/// Whether a stage is one of the engine's, or one reads what it makes or makes what it reads.
+fn is_beside_engine(graph: &Graph, id: StageId) -> bool {
+    let stage = graph.at(id);
+    let is_nce = |stage: StageId| graph.at(stage).kind.is_nce();
+    let mut makers = stage.inputs.iter().filter_map(|&input| graph.of(input).producer);
+    let mut readers = stage.outputs.iter().flat_map(|&output| &graph.of(output).consumers);
+    is_nce(id) || makers.any(is_nce) || readers.any(|&reader| is_nce(reader))
 }
 
 /// Where stages are in the order of execution.

@@ -88,16 +88,11 @@ impl Bank {
         }
     }
 
-    /// Gives a stage its results and cores, and takes away what is read no more, where all this is in on-chip memory;
-    /// `outside` does the same to other buffers. Returns how far on-chip memory is in use while the stage runs, or none
-    /// where there is no room or there are too few cores.
-    fn step_beside(
-        &mut self,
-        needs: &Needs,
-        stage: StageId,
-        room: Room,
-        mut outside: Option<&mut Self>,
-    ) -> Option<usize> {
+    /// Gives a stage its results and cores, and takes away what is read no more, where this is on-chip memory. Returns
+    /// how far it is in use while the stage runs, or none where there is no room or there are too few cores.
+    ///
+    /// External memory has no end, so it decides nothing.
+    pub(crate) fn step(&mut self, needs: &Needs, stage: StageId, room: Room) -> Option<usize> {
         let cores = needs.cores(stage);
         let left = room.beside(cores)?;
         // A stage that wants all cores has them before its results have a place, others take what is left.
@@ -109,8 +104,6 @@ impl Bank {
             let buffer = needs.buffer(value);
             if buffer.on_chip {
                 self.allocate(value, buffer, limit)?;
-            } else if let Some(outside) = &mut outside {
-                outside.allocate(value, buffer, usize::MAX)?;
             }
         }
         let end = self.pool.end;
@@ -120,36 +113,40 @@ impl Bank {
         for &value in needs.reads(stage) {
             if needs.buffer(value).on_chip {
                 self.release(value);
-            } else if let Some(outside) = &mut outside {
-                outside.release(value);
             }
         }
         Some(end)
     }
 
-    /// One stage, where only on-chip memory is looked at: external memory has no end, so it decides nothing.
-    pub(crate) fn step(&mut self, needs: &Needs, stage: StageId, room: Room) -> Option<usize> {
-        self.step_beside(needs, stage, room, None)
+    /// The same where this is external memory.
+    fn step_outside(&mut self, needs: &Needs, stage: StageId) -> Option<()> {
+        for &value in needs.writes(stage) {
+            let buffer = needs.buffer(value);
+            if !buffer.on_chip {
+                self.allocate(value, buffer, usize::MAX)?;
+            }
+        }
+        for &value in needs.reads(stage) {
+            if !needs.buffer(value).on_chip {
+                self.release(value);
+            }
+        }
+        Some(())
     }
 }
 
-/// All memory while stages run.
+/// What one inference reaches of all memory, in bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    on_chip: Bank,
+    pub(crate) on_chip_peak: usize,
     external: Bank,
 }
 
 impl Memory {
     /// Takes everything away.
     pub(crate) fn clear(&mut self) {
-        self.on_chip.clear();
+        self.on_chip_peak = 0;
         self.external.clear();
-    }
-
-    /// Bytes of on-chip memory that were reached.
-    pub(crate) const fn on_chip_peak(&self) -> usize {
-        self.on_chip.pool.peak
     }
 
     /// Bytes of external memory that were reached.
@@ -157,8 +154,9 @@ impl Memory {
         self.external.pool.peak
     }
 
-    /// One stage: how far on-chip memory is in use while it runs, or none where there is no room.
-    pub(crate) fn step(&mut self, needs: &Needs, stage: StageId, room: Room) -> Option<usize> {
-        self.on_chip.step_beside(needs, stage, room, Some(&mut self.external))
+    /// Counts a stage that runs while on-chip memory is in use up to `used`; none where there is no room.
+    pub(crate) fn step(&mut self, needs: &Needs, stage: StageId, used: usize) -> Option<()> {
+        self.on_chip_peak = self.on_chip_peak.max(used);
+        self.external.step_outside(needs, stage)
     }
 }

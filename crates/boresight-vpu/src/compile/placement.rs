@@ -44,7 +44,7 @@ impl Placement {
         self.place_maps()?;
         self.renew_order();
         // Where there is room now, what is tried later is kept only if there still is, and external memory has no end.
-        if self.trials.failed() {
+        if self.trials.failed().is_some() {
             self.inject();
             self.give_cores()?;
         }
@@ -293,7 +293,7 @@ impl Placement {
         }
         self.stale = true;
         self.renew_order();
-        !self.trials.failed()
+        self.trials.failed().is_none()
     }
 
     /// Wants a buffer on chip or not.

@@ -5,7 +5,7 @@
 //! ends as soon as the rest is known: when no later stage asks anything else than before and the memory is again what
 //! it was at the same stage.
 
-use super::graph::StageId;
+use super::graph::{StageId, index};
 use super::memory::{Bank, Held, Room};
 use super::needs::Needs;
 use super::pool::Span;
@@ -15,6 +15,8 @@ use std::ops::Range;
 #[derive(Clone, Debug)]
 struct Mark {
     end: usize,
+    /// How far it is in use while the stage runs.
+    used: usize,
     holes: Range<u32>,
     held: Range<u32>,
 }
@@ -56,8 +58,7 @@ impl Trials {
         self.held.clear();
         self.failed = None;
         for &stage in order {
-            self.mark();
-            if self.now.step(needs, stage, room).is_none() {
+            if !self.step(needs, stage, room) {
                 self.failed = Some(stage);
                 break;
             }
@@ -69,9 +70,14 @@ impl Trials {
         self.failed.map_or(Ok(()), Err)
     }
 
-    /// Whether the run that holds ends at a stage for which there is no room.
-    pub(crate) const fn failed(&self) -> bool {
-        self.failed.is_some()
+    /// The stage for which there is no room in the run that holds.
+    pub(crate) const fn failed(&self) -> Option<StageId> {
+        self.failed
+    }
+
+    /// How far on-chip memory is in use while each stage runs, and at the end.
+    pub(crate) fn used(&self) -> impl Iterator<Item = usize> {
+        self.marks.iter().map(|mark| mark.used)
     }
 
     /// Buffers that lie on chip where [`Trials::settle`] found no room, by number.
@@ -97,9 +103,11 @@ impl Trials {
             if at >= alike && self.is_as_before(at + shift) {
                 break self.failed.is_none().then_some(at + shift);
             }
-            self.mark();
-            let Some(&stage) = order.get(at) else { break Some(self.marks.len()) };
-            if self.now.step(needs, stage, room).is_none() {
+            let Some(&stage) = order.get(at) else {
+                self.mark();
+                break Some(self.marks.len());
+            };
+            if !self.step(needs, stage, room) {
                 break None;
             }
             at += 1;
@@ -124,16 +132,25 @@ impl Trials {
         });
     }
 
+    /// Runs a stage, if there is room for it.
+    fn step(&mut self, needs: &Needs, stage: StageId, room: Room) -> bool {
+        self.mark();
+        let used = self.now.step(needs, stage, room);
+        if let (Some(used), Some(mark)) = (used, self.fresh.last_mut()) {
+            mark.used = used;
+        }
+        used.is_some()
+    }
+
     /// Keeps what lies where.
     fn mark(&mut self) {
-        let (holes, held) = (self.holes.len(), self.held.len());
-        self.holes.extend_from_slice(&self.now.pool.holes);
-        self.held.extend_from_slice(&self.now.held);
-        let range = |start: usize, end: usize| super::graph::index(start)..super::graph::index(end);
-        self.fresh.push(Mark {
-            end: self.now.pool.end,
-            holes: range(holes, self.holes.len()),
-            held: range(held, self.held.len()),
+        let Self { now, fresh, holes, held, .. } = self;
+        let end = now.pool.end;
+        fresh.push(Mark {
+            end,
+            used: end,
+            holes: append(holes, &now.pool.holes),
+            held: append(held, &now.held),
         });
     }
 
@@ -153,6 +170,16 @@ impl Trials {
                 && self.held[places(&mark.held)] == self.now.held
         })
     }
+}
+
+/// Adds a few items one by one, which takes less time than to move them together; their places.
+fn append<T: Copy>(list: &mut Vec<T>, items: &[T]) -> Range<u32> {
+    let start = index(list.len());
+    list.reserve(items.len());
+    for &item in items {
+        list.push(item);
+    }
+    start..index(list.len())
 }
 
 fn places(range: &Range<u32>) -> Range<usize> {
