@@ -238,7 +238,7 @@ fn beyond(description: &Description, nce_cycles: u64, stages: &[StageRow]) -> Ve
 impl From<Prediction> for Cost {
     fn from(prediction: Prediction) -> Self {
         let stage =
-            |row: StageRow| StageCost { name: row.name, unit: row.unit.word().to_owned(), time: row.time };
+            |row: StageRow| StageCost { name: row.name, unit: row.unit.word().into(), time: row.time };
         Self {
             latency: prediction.latency,
             fps: prediction.fps,

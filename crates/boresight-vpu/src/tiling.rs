@@ -152,8 +152,8 @@ pub(crate) struct Cut {
     pub(crate) parts: usize,
     /// Input channels of one part, as the cost counts them.
     pub(crate) channels: usize,
-    /// Input channels of one part, with those that fill the engine's blocks.
-    pub(crate) padded: usize,
+    /// The cost of the first tile.
+    pub(crate) first: NceCost,
 }
 
 impl Conv {
@@ -171,8 +171,8 @@ impl Conv {
         let search = Search { conv: self, nce, rules, limit };
         let [channels, height, width] = search.fixed(search.best()?.input);
         let (rows, columns) = (search.spans(0, height)?, search.spans(1, width)?);
-        let padded = search.stage(channels, &rows[0], &columns[0])?.padded_inputs;
-        Some(Cut { rows, columns, parts: self.in_channels.div_ceil(padded), channels, padded })
+        let first = search.stage(channels, &rows[0], &columns[0])?;
+        Some(Cut { rows, columns, parts: self.in_channels.div_ceil(first.padded_inputs), channels, first })
     }
 
     /// The tiles along height and width that [`Conv::tile_pool`] counts.

@@ -32,6 +32,7 @@ use stubs::{Shaping, Stubs};
 use std::cell::Cell;
 use tiles::Tiling;
 
+use graph::index;
 pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
 
 /// The mode in which the engine pools.
@@ -51,6 +52,7 @@ pub(crate) struct Compiled<'a> {
 /// Everything that a compilation writes on: emptied for each network, so that only the first ones ask for memory.
 #[derive(Debug, Default)]
 struct Compiler {
+    layers: Layers,
     placement: Placement,
     stubs: Stubs,
 }
@@ -130,13 +132,13 @@ fn lowered<T>(
 
 impl Compiler {
     fn lower(&mut self, network: &Network, device: &Device) -> Result<(), Refusal> {
-        let Self { placement, stubs } = self;
+        let Self { layers, placement, stubs } = self;
         let Placement { graph, flow, room, stale, .. } = placement;
         (*room, *stale) = (Room::of(device), false);
         graph.clear();
         stubs.0.clear();
-        let layers = Layers::new(network);
-        Reader::new(network, device, graph, stubs).read(&layers);
+        layers.read(network);
+        Reader::new(network, device, graph, stubs).read(layers);
         shape(graph, stubs, device, flow);
         give_to_units(graph, stubs, device, flow);
         lay_out(graph, stubs, device, flow);
@@ -154,46 +156,34 @@ fn too_large(graph: &Graph, limit: usize) -> Option<Refusal> {
 }
 
 fn shape(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
-    let mut shaping = Shaping { graph, stubs, device };
-    for pass in [
-        Shaping::split_groups,
-        Shaping::swap_join,
-        Shaping::merge,
-        Shaping::split_depthwise,
-        Shaping::split_before_pooling,
-        Shaping::pad,
-    ] {
-        flow.renew(shaping.graph);
-        for &stage in &flow.order {
-            if !shaping.graph.at(stage).removed {
-                pass(&mut shaping, stage);
-            }
-        }
-    }
+    let mut shaping = Shaping { graph, stubs, device, blocks: Vec::new() };
+    shaping.pass(flow, Shaping::has_groups, Shaping::split_groups);
+    shaping.pass(flow, Shaping::is_join, Shaping::swap_join);
+    shaping.pass(flow, Shaping::is_stub, Shaping::merge);
+    shaping.pass(flow, Shaping::has_groups, Shaping::split_depthwise);
+    shaping.pass(flow, Shaping::is_before_pooling, Shaping::split_before_pooling);
+    shaping.pass(flow, Shaping::is_padded, Shaping::pad);
 }
 
 fn give_to_units(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
+    let is_stub = |kind: &Kind| matches!(kind, Kind::Stub(_));
+    let is_bias = |kind: &Kind| *kind == Kind::Shave(Shave::Elementwise("Bias"));
     let mut tiling = Tiling { graph, stubs, device };
-    for pass in [Tiling::convolution, Tiling::pooling, Tiling::soften, Tiling::merge_bias] {
-        flow.renew(tiling.graph);
-        for &stage in &flow.order {
-            if !tiling.graph.at(stage).removed {
-                pass(&mut tiling, stage);
-            }
-        }
-    }
+    tiling.pass(flow, is_stub, Tiling::convolution);
+    tiling.pass(flow, is_stub, Tiling::pooling);
+    tiling.pass(flow, is_stub, Tiling::soften);
+    tiling.pass(flow, is_bias, Tiling::merge_bias);
 }
 
 fn lay_out(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
     flow.renew(graph);
     Layout { graph }.settle(&flow.order);
-    flow.renew(graph);
-    for &stage in &flow.order {
+    // No such stage has a say in another one's, so that their order does not matter.
+    for stage in 0..index(graph.stages.len()) {
         if !graph.at(stage).removed {
             Tiling { graph, stubs, device }.merge_pair(stage);
         }
     }
     flow.renew(graph);
     Layout { graph }.share(&flow.order);
-    flow.renew(graph);
 }

@@ -1,7 +1,7 @@
 //! Which maps are kept on chip, which copies that saves, and what runs beside the convolution engine.
 
 use super::flow::Flow;
-use super::graph::{Cores, Graph, Ids, Kind, StageId, Usage, ValueId};
+use super::graph::{Cores, Graph, Ids, Kind, StageId, Usage, ValueId, index};
 use super::inject::Places;
 use super::memory::{Memory, Room};
 use super::needs::Needs;
@@ -89,25 +89,33 @@ impl Placement {
 
     /// The convolution engine does not write to the host's buffer.
     fn copy_results(&mut self) {
-        for at in 0..self.flow.order.len() {
-            let stage = self.flow.order[at];
-            if !self.graph.at(stage).kind.is_nce() {
-                continue;
-            }
+        let engine = self.engine();
+        let writes_out = |&stage: &StageId| {
+            self.graph.of(self.graph.top(self.graph.at(stage).outputs[0])).usage == Usage::Output
+        };
+        let mut last: Ids = engine.filter(writes_out).collect();
+        if last.len() > 1 {
+            self.flow.renew(&mut self.graph);
+            last = self.flow.order.iter().copied().filter(|stage| last.contains(stage)).collect();
+        }
+        for stage in last {
             let output = self.graph.at(stage).outputs[0];
-            if self.graph.of(self.graph.top(output)).usage == Usage::Output {
-                let made = self.graph.value(self.graph.of(output).shape);
-                self.graph.of_mut(made).demand = self.graph.at(stage).kind.writes();
-                self.graph.rewrite(stage, 0, made);
-                self.graph.copy(self.graph.at(stage).node, "@flush", made, output);
-            }
+            let made = self.graph.value(self.graph.of(output).shape);
+            self.graph.of_mut(made).demand = self.graph.at(stage).kind.writes();
+            self.graph.rewrite(stage, 0, made);
+            self.graph.copy(self.graph.at(stage).node, "@flush", made, output);
         }
     }
 
+    /// The engine's stages, by number.
+    fn engine(&self) -> impl Iterator<Item = StageId> {
+        let is_engine = |&stage: &StageId| !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce();
+        (0..index(self.graph.stages.len())).filter(is_engine)
+    }
+
     fn want_results_on_chip(&mut self) {
-        for at in 0..self.flow.order.len() {
-            let stage = self.flow.order[at];
-            if self.graph.at(stage).kind.is_nce() {
+        for stage in 0..index(self.graph.stages.len()) {
+            if !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce() {
                 let top = self.graph.top(self.graph.at(stage).outputs[0]);
                 self.graph.place(top, true);
             }

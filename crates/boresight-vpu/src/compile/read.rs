@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
             self.graph.stage(Kind::Shave(Shave::Convert), 0, &[image], &[inside]);
         }
         self.values[0] = Some(inside);
-        let last = layers.of[self.network.output().index()].map(|at| layers.layers[at as usize].node);
+        let last = layers.of(self.network.output()).map(|layer| layer.node);
         let result = self.host(self.network.output_shape(), Usage::Output, transfer.result_bytes());
         if let Some(last) = last {
             let mut made = result;
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         } else {
             self.graph.copy(0, "@out", inside, result);
         }
-        for layer in &layers.layers {
+        for layer in layers.ordered() {
             self.layer(layer);
         }
     }
