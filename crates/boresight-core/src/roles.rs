@@ -3,6 +3,7 @@
 use crate::{Context, Joules, Objective, Observer, Outcome, Proposal, Seconds, Seed, Trial, TrialId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -165,7 +166,7 @@ pub struct StageCost {
     /// The node that it comes from.
     pub name: String,
     /// The unit that runs it, such as `NCE`, `SHAVE` or `DMA`.
-    pub unit: String,
+    pub unit: Cow<'static, str>,
     /// Time that it takes.
     pub time: Seconds,
 }

@@ -62,8 +62,8 @@ impl Vpu {
     /// As [`Vpu::supports`].
     pub fn predict(&self, network: &Network) -> Result<Prediction, Error> {
         check(network, &self.device)?;
-        let compiled = compile(network, &self.device).map_err(|refusal| self.refused(network, refusal))?;
-        Ok(Prediction::new(network, &self.device, &compiled))
+        compile(network, &self.device, |compiled| Prediction::new(network, &self.device, compiled))
+            .map_err(|refusal| self.refused(network, refusal))
     }
 
     /// The same for many networks, on `threads` threads of which this one is one; in the order of `networks`.

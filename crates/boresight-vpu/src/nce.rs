@@ -96,11 +96,12 @@ impl Nce {
             return None;
         }
         let taps = tile.kernel[0] * tile.kernel[1];
+        let channel_bytes = held_bytes(tile);
         let mut best: Option<NceCost> = None;
         for row in &self.modes {
             let blocks = tile.in_channels.div_ceil(row.inputs);
             let padded_inputs = blocks * row.inputs;
-            if blocks * taps > self.max_coefficients || !self.holds_lines(tile, padded_inputs) {
+            if blocks * taps > self.max_coefficients || padded_inputs * channel_bytes > self.buffer_bytes {
                 continue;
             }
             let outputs = self.lanes / row.inputs;
@@ -117,18 +118,28 @@ impl Nce {
         best
     }
 
+    /// The fewest cycles for each output pixel that [`Nce::cost`] gives for these channels and any tile.
+    pub(crate) fn least_cost(&self, in_channels: usize, out_channels: usize, taps: usize) -> u64 {
+        let cost = |row: &ModeCost| {
+            let blocks = in_channels.div_ceil(row.inputs);
+            let descriptors = out_channels.div_ceil(self.lanes / row.inputs);
+            descriptors as u64 * ((blocks * taps) as u64 + row.overhead)
+        };
+        self.modes.iter().map(cost).min().unwrap_or(0)
+    }
+
     /// Whether pooling can hold the lines of this input tile.
     pub fn pools(&self, tile: &ConvTile) -> bool {
         let block = self.modes.iter().map(|row| row.inputs).max().unwrap_or(1);
-        self.holds_lines(tile, block) && tile.height >= tile.kernel[0]
+        block * held_bytes(tile) <= self.buffer_bytes && tile.height >= tile.kernel[0]
     }
+}
 
-    /// Whether the lines that a kernel works on fit beside those of `channels` channels.
-    fn holds_lines(&self, tile: &ConvTile, channels: usize) -> bool {
-        let narrow = usize::from(tile.width <= 8);
-        let lines = (tile.kernel[0] + tile.stride + 2 + narrow).min(tile.height);
-        lines * channels * line_bytes(tile.width) <= self.buffer_bytes
-    }
+/// Bytes of the lines of one channel that a kernel works on.
+fn held_bytes(tile: &ConvTile) -> usize {
+    let narrow = usize::from(tile.width <= 8);
+    let lines = (tile.kernel[0] + tile.stride + 2 + narrow).min(tile.height);
+    lines * line_bytes(tile.width)
 }
 
 /// Bytes of one row of `width` binary16 values: rows start at multiples of 16 bytes.

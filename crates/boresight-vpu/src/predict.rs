@@ -70,7 +70,7 @@ pub struct Advice {
 }
 
 impl Prediction {
-    pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled) -> Self {
+    pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled<'_>) -> Self {
         let description = device.description();
         let mut stages = rows(network, compiled);
         let (mut host, rates) = (0.0, description.unit_seconds());
@@ -94,7 +94,7 @@ impl Prediction {
         let [low, high] = description.calibration.band;
         Self {
             nce_cycles,
-            cmx_bytes: compiled.memory.on_chip_peak() as u64,
+            cmx_bytes: compiled.memory.on_chip_peak as u64,
             ddr_bytes: compiled.memory.external_peak() as u64,
             ddr_traffic: stages.iter().map(|row| row.external_bytes).sum(),
             blob_bytes: compiled.blob_bytes(),
@@ -238,7 +238,7 @@ fn beyond(description: &Description, nce_cycles: u64, stages: &[StageRow]) -> Ve
 impl From<Prediction> for Cost {
     fn from(prediction: Prediction) -> Self {
         let stage =
-            |row: StageRow| StageCost { name: row.name, unit: row.unit.word().to_owned(), time: row.time };
+            |row: StageRow| StageCost { name: row.name, unit: row.unit.word().into(), time: row.time };
         Self {
             latency: prediction.latency,
             fps: prediction.fps,

@@ -105,9 +105,9 @@ impl StageRow {
 const NUMBER_BYTES: u64 = 2;
 
 /// The table of a compiled network, without times.
-pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
+pub(crate) fn rows(network: &Network, compiled: &Compiled<'_>) -> Vec<StageRow> {
     let mut rows = Vec::with_capacity(compiled.order.len());
-    for &id in &compiled.order {
+    for &id in compiled.order {
         let stage = compiled.graph.at(id);
         if stage.kind.is_special() {
             continue;
@@ -129,8 +129,8 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled) -> Vec<StageRow> {
     rows
 }
 
-fn row(network: &Network, compiled: &Compiled, id: StageId, [inputs, outputs]: [&[ValueId]; 2]) -> StageRow {
-    let graph = &compiled.graph;
+fn row(network: &Network, compiled: &Compiled<'_>, id: StageId, [inputs, outputs]: [&[ValueId]; 2]) -> StageRow {
+    let graph = compiled.graph;
     let stage = graph.at(id);
     let read = graph.of(inputs[0]).shape;
     let nce = match stage.kind {

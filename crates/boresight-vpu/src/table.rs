@@ -102,7 +102,7 @@ impl CostModel<Network> for Table {
                 op: node.op.name(),
             })?;
             let time = Seconds(seconds);
-            stages.push(StageCost { name: node.name.clone(), unit: "device".to_owned(), time });
+            stages.push(StageCost { name: node.name.clone(), unit: "device".into(), time });
         }
         let latency: f64 = stages.iter().map(|stage| stage.time.0).sum();
         let widest = network.nodes().iter().map(|node| 2 * node.shape.len() as u64).max().unwrap_or(0);

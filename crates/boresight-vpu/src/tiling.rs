@@ -152,8 +152,8 @@ pub(crate) struct Cut {
     pub(crate) parts: usize,
     /// Input channels of one part, as the cost counts them.
     pub(crate) channels: usize,
-    /// Input channels of one part, with those that fill the engine's blocks.
-    pub(crate) padded: usize,
+    /// The cost of the first tile.
+    pub(crate) first: NceCost,
 }
 
 impl Conv {
@@ -171,8 +171,8 @@ impl Conv {
         let search = Search { conv: self, nce, rules, limit };
         let [channels, height, width] = search.fixed(search.best()?.input);
         let (rows, columns) = (search.spans(0, height)?, search.spans(1, width)?);
-        let padded = search.stage(channels, &rows[0], &columns[0])?.padded_inputs;
-        Some(Cut { rows, columns, parts: self.in_channels.div_ceil(padded), channels, padded })
+        let first = search.stage(channels, &rows[0], &columns[0])?;
+        Some(Cut { rows, columns, parts: self.in_channels.div_ceil(first.padded_inputs), channels, first })
     }
 
     /// The tiles along height and width that [`Conv::tile_pool`] counts.
@@ -229,12 +229,22 @@ impl Search<'_> {
             if best.as_ref().is_some_and(|best| plane * (channel_parts as u64 - 1) > best.cost) {
                 break;
             }
+            let least = self.nce.least_cost(channels, conv.out_channels, conv.kernel[0] * conv.kernel[1]);
+            let least = least * channel_parts as u64;
             for width_parts in 1..=self.rules.max_tiles {
                 let width = self.part(1, width_parts);
                 if width_parts > 1 && width < self.rules.min_width * factor {
                     break;
                 }
                 if width > self.rules.max_tile {
+                    continue;
+                }
+                // Tiles that cost the least already cost too much.
+                let count = self.fewest_spans(1, width) as u64;
+                let is_worse = |best: &Candidate| {
+                    least * count >= best.cost && channel_parts * width_parts >= best.tile_count
+                };
+                if best.as_ref().is_some_and(is_worse) {
                     continue;
                 }
                 let Some(columns) = self.spans(1, width) else { continue };
@@ -303,23 +313,33 @@ impl Search<'_> {
         if parts > 1 { lines.next_multiple_of(self.conv.stride) } else { lines }
     }
 
+    /// Lines of the result that a tile may compute whose input has about `lines` lines.
+    const fn span_limit(&self, dimension: usize, lines: usize) -> usize {
+        let limit = self.conv.axis(dimension).output_of(lines, self.overhang());
+        match self.conv.fusion {
+            Fusion::None => limit,
+            Fusion::MaxPool2 => limit / 2,
+        }
+    }
+
+    /// How many tiles [`Search::spans`] gives at least.
+    fn fewest_spans(&self, dimension: usize, lines: usize) -> usize {
+        self.conv.output()[dimension].div_ceil(self.span_limit(dimension, lines).max(1))
+    }
+
     /// Tiles along one axis whose input has about `lines` lines.
     fn spans(&self, dimension: usize, lines: usize) -> Option<Vec<Span>> {
         let axis = self.conv.axis(dimension);
         let whole = self.conv.output()[dimension];
-        let overhang = self.overhang();
-        let mut limit = axis.output_of(lines, overhang);
-        if self.conv.fusion == Fusion::MaxPool2 {
-            limit /= 2;
-            if limit.min(whole) <= 2 {
-                return None;
-            }
+        let limit = self.span_limit(dimension, lines);
+        if self.conv.fusion == Fusion::MaxPool2 && limit.min(whole) <= 2 {
+            return None;
         }
         if limit >= whole {
             return Some(vec![axis.whole(whole)]);
         }
         match self.conv.fusion {
-            Fusion::None => axis.split(limit, overhang),
+            Fusion::None => axis.split(limit, self.overhang()),
             Fusion::MaxPool2 => axis.split_pooled(limit),
         }
     }

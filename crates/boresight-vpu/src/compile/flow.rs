@@ -1,6 +1,7 @@
 //! The order of execution.
 
 use super::graph::{Graph, StageId, index};
+use super::trials::Change;
 use std::ops::Range;
 
 /// Which stages read what each stage makes, and the order of execution that follows from it.
@@ -55,7 +56,10 @@ impl Flow {
         let mut node = Node::default();
         if !stage.removed {
             for &output in &stage.outputs {
-                self.readers.extend_from_slice(&graph.of(output).consumers);
+                // One by one: nearly always there is one.
+                for &reader in &graph.of(output).consumers {
+                    self.readers.push(reader);
+                }
             }
             if self.readers.len() > start + 1 {
                 let key = |&reader: &StageId| (graph.at(reader).expects_chip, reader);
@@ -70,6 +74,54 @@ impl Flow {
         }
     }
 
+    /// The readers of `stage`, which are kept until every stage is looked at anew.
+    pub(crate) fn readers(&self, stage: StageId) -> Range<u32> {
+        self.nodes[stage as usize].readers.clone()
+    }
+
+    /// Whether the order stays what it is but for `gone`, which alone read the result of `producer` that its readers now
+    /// read; `around` were the readers of `producer` and of `gone`.
+    ///
+    /// Depth first, the readers of `gone` are met when it is: the order stays if they took its place among the others.
+    pub(crate) fn takes_over(&self, around: &[Range<u32>; 2], gone: StageId, producer: StageId) -> bool {
+        self.replaces(&around[0], gone, self.list(&around[1]), producer)
+    }
+
+    /// Whether the order stays what it was with `gone`, in whose place `next` now is; the rest as before.
+    pub(crate) fn puts_back(
+        &self,
+        around: &[Range<u32>; 2],
+        gone: StageId,
+        [producer, next]: [StageId; 2],
+    ) -> bool {
+        self.replaces(&around[0], gone, &[next], producer)
+            && self.list(&self.readers(next)) == self.list(&around[1])
+    }
+
+    fn list(&self, range: &Range<u32>) -> &[StageId] {
+        &self.readers[range.start as usize..range.end as usize]
+    }
+
+    /// Whether the readers of `producer` are those of `before` with `by` in the place of `gone`.
+    fn replaces(&self, before: &Range<u32>, gone: StageId, by: &[StageId], producer: StageId) -> bool {
+        let (before, after) = (self.list(before), self.list(&self.readers(producer)));
+        let Some(at) = before.iter().position(|&reader| reader == gone) else { return false };
+        let rest = &before[at + 1..];
+        after.len() == at + by.len() + rest.len()
+            && after[..at] == before[..at]
+            && after[at..at + by.len()] == *by
+            && after[at + by.len()..] == *rest
+    }
+
+    /// What the last [`Flow::reorder`] changed, where `stage` is to be counted as changed too.
+    pub(crate) fn change(&self, stage: StageId) -> Change {
+        let (order, before) = (&self.order, &self.before);
+        let head = order.iter().zip(before).take_while(|(now, then)| now == then && **now != stage).count();
+        let (now, then) = (order[head..].iter().rev(), before[head..].iter().rev());
+        let tail = now.zip(then).take_while(|(now, then)| now == then && **now != stage).count();
+        Change { from: head, alike: order.len() - tail, shift: before.len() - order.len() }
+    }
+
     /// Makes the order anew.
     pub(crate) fn reorder(&mut self) {
         std::mem::swap(&mut self.order, &mut self.before);
@@ -78,7 +130,8 @@ impl Flow {
             node.seen = false;
         }
         for first in 0..index(self.nodes.len()) {
-            if self.nodes[first as usize].starts {
+            let node = &self.nodes[first as usize];
+            if node.starts && !node.seen {
                 self.visit(first);
             }
         }
@@ -92,23 +145,23 @@ impl Flow {
 
     fn visit(&mut self, first: StageId) {
         let Self { order, readers, nodes, path, .. } = self;
-        let mut enter = |stage: StageId| {
-            let node = &mut nodes[stage as usize];
-            (!std::mem::replace(&mut node.seen, true)).then(|| (stage, node.readers.clone()))
-        };
-        let mut current = enter(first);
-        while let Some((stage, mut left)) = current {
-            current = if let Some(next) = left.next_back() {
-                if let Some(next) = enter(readers[next as usize]) {
+        nodes[first as usize].seen = true;
+        let (mut stage, mut left) = (first, nodes[first as usize].readers.clone());
+        loop {
+            while let Some(place) = left.next_back() {
+                let next = readers[place as usize];
+                let node = &mut nodes[next as usize];
+                if !node.seen {
+                    node.seen = true;
                     path.push((stage, left));
-                    Some(next)
-                } else {
-                    Some((stage, left))
+                    (stage, left) = (next, node.readers.clone());
                 }
-            } else {
-                order.push(stage);
-                path.pop()
-            };
+            }
+            order.push(stage);
+            match path.pop() {
+                Some(above) => (stage, left) = above,
+                None => return,
+            }
         }
     }
 }

@@ -222,6 +222,13 @@ pub(crate) struct Graph {
 }
 
 impl Graph {
+    /// Takes everything away.
+    pub(crate) fn clear(&mut self) {
+        self.stages.clear();
+        self.values.clear();
+        self.changed = true;
+    }
+
     pub(crate) fn value(&mut self, shape: Shape) -> ValueId {
         self.values.push(Value {
             shape,

@@ -3,7 +3,9 @@
 //! Nodes that another layer takes in before the compiler proper sees them (normalisations after convolutions, dropout,
 //! padding of a max pooling, zero stuffing before a convolution) are layers no more.
 
+use super::graph::index;
 use boresight_ir::{Filling, Network, Node, NodeId, Op, Resize, Window};
+use smallvec::{SmallVec, smallvec};
 
 /// What a layer does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,6 +55,9 @@ pub(crate) enum Act {
     },
 }
 
+/// Nodes whose values a layer reads, in place where they are few.
+pub(crate) type Inputs = SmallVec<[NodeId; 2]>;
+
 /// A layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
@@ -60,69 +65,89 @@ pub(crate) struct Layer {
     /// The node whose value it makes, after which it is called.
     pub(crate) node: NodeId,
     /// Other nodes whose values it makes.
-    pub(crate) more: Vec<NodeId>,
+    pub(crate) more: SmallVec<[NodeId; 1]>,
     /// Nodes whose values it reads.
-    pub(crate) inputs: Vec<NodeId>,
+    pub(crate) inputs: Inputs,
 }
 
 /// The layers of a network.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Layers {
-    /// In the order in which the compiler reads them.
-    pub(crate) layers: Vec<Layer>,
-    /// For each node, the layer that does its work, by its place; the input and what is left out have none.
-    pub(crate) of: Vec<Option<u32>>,
+    layers: Vec<Layer>,
+    /// Those of them that are reached, in the order in which the compiler reads them.
+    order: Vec<u32>,
+    seen: Vec<bool>,
+    /// For each node, the node that has its value: itself, or what it hands on.
+    value: Vec<NodeId>,
+    /// For each node, how many read its value.
+    counts: Vec<u32>,
+    /// For each node, the layer that makes its value.
+    maker: Vec<Option<u32>>,
+    /// For each node, the layers that read its value.
+    readers: Vec<SmallVec<[u32; 4]>>,
 }
 
 impl Layers {
-    pub(crate) fn new(network: &Network) -> Self {
-        let mut reading = Reading::new(network);
+    /// Reads another network.
+    pub(crate) fn read(&mut self, network: &Network) {
+        self.clear(network);
+        let mut reading = Reading { network, lists: self };
         for (id, node) in network.iter().skip(1) {
             reading.node(id, node);
         }
-        reading.finish()
+        reading.finish();
+    }
+
+    /// The layers in the order in which the compiler reads them.
+    pub(crate) fn ordered(&self) -> impl Iterator<Item = &Layer> {
+        self.order.iter().map(|&at| &self.layers[at as usize])
+    }
+
+    /// The layer that does the work of `node`; the input and what is left out have none.
+    pub(crate) fn of(&self, node: NodeId) -> Option<&Layer> {
+        let at = self.maker[node.index()]? as usize;
+        self.seen[at].then(|| &self.layers[at])
+    }
+
+    fn clear(&mut self, network: &Network) {
+        let count = network.nodes().len();
+        self.layers.clear();
+        self.order.clear();
+        self.value.clear();
+        self.maker.clear();
+        self.maker.resize(count, None);
+        self.counts.clear();
+        self.counts.resize(count, 0);
+        for (id, node) in network.iter() {
+            let passes = matches!(node.op, Op::Dropout { .. });
+            self.value.push(if passes { self.value[node.inputs[0].index()] } else { id });
+            if !passes {
+                for input in &node.inputs {
+                    self.counts[self.value[input.index()].index()] += 1;
+                }
+            }
+        }
+        self.counts[self.value[count - 1].index()] += 1;
     }
 }
 
 struct Reading<'a> {
     network: &'a Network,
-    /// For each node, the node that has its value: itself, or what it hands on.
-    value: Vec<NodeId>,
-    readers: Vec<u32>,
-    layers: Vec<Layer>,
-    /// For each node, the layer that makes its value.
-    maker: Vec<Option<u32>>,
+    lists: &'a mut Layers,
 }
 
-impl<'a> Reading<'a> {
-    fn new(network: &'a Network) -> Self {
-        let count = network.nodes().len();
-        let mut value = Vec::with_capacity(count);
-        let mut readers = vec![0; count];
-        for (id, node) in network.iter() {
-            let passes = matches!(node.op, Op::Dropout { .. });
-            value.push(if passes { value[node.inputs[0].index()] } else { id });
-            if !passes {
-                for input in &node.inputs {
-                    readers[value[input.index()].index()] += 1;
-                }
-            }
-        }
-        readers[value[count - 1].index()] += 1;
-        Self { network, value, readers, layers: Vec::with_capacity(count), maker: vec![None; count] }
-    }
-
+impl Reading<'_> {
     fn source(&self, node: &Node, at: usize) -> NodeId {
-        self.value[node.inputs[at].index()]
+        self.lists.value[node.inputs[at].index()]
     }
 
     fn is_sole(&self, id: NodeId) -> bool {
-        self.readers[id.index()] == 1
+        self.lists.counts[id.index()] == 1
     }
 
-    fn add(&mut self, act: Act, node: NodeId, inputs: Vec<NodeId>) {
-        self.maker[node.index()] = u32::try_from(self.layers.len()).ok();
-        self.layers.push(Layer { act, node, more: Vec::new(), inputs });
+    fn add(&mut self, act: Act, node: NodeId, inputs: Inputs) {
+        self.lists.maker[node.index()] = u32::try_from(self.lists.layers.len()).ok();
+        self.lists.layers.push(Layer { act, node, more: SmallVec::new(), inputs });
     }
 
     fn node(&mut self, id: NodeId, node: &Node) {
@@ -165,33 +190,33 @@ impl<'a> Reading<'a> {
     fn affine(&mut self, id: NodeId, node: &Node) {
         let source = self.source(node, 0);
         if self.is_sole(source)
-            && let Some(maker) = self.maker[source.index()]
-            && matches!(self.layers[maker as usize].act, Act::Conv { .. } | Act::Transposed { .. })
+            && let Some(maker) = self.lists.maker[source.index()]
+            && matches!(self.lists.layers[maker as usize].act, Act::Conv { .. } | Act::Transposed { .. })
         {
-            self.layers[maker as usize].node = id;
-            self.maker[id.index()] = Some(maker);
+            self.lists.layers[maker as usize].node = id;
+            self.lists.maker[id.index()] = Some(maker);
             return;
         }
-        self.add(Act::Map("ScaleShift"), id, vec![source]);
+        self.add(Act::Map("ScaleShift"), id, smallvec![source]);
     }
 
     /// All slices of one map are one layer.
     fn slice(&mut self, id: NodeId, node: &Node) {
         let source = self.source(node, 0);
         let same = |layer: &Layer| layer.act == Act::Slices && layer.inputs[0] == source;
-        if let Some(at) = self.layers.iter().position(same) {
-            self.layers[at].more.push(id);
-            self.maker[id.index()] = u32::try_from(at).ok();
+        if let Some(at) = self.lists.layers.iter().position(same) {
+            self.lists.layers[at].more.push(id);
+            self.lists.maker[id.index()] = u32::try_from(at).ok();
         } else {
-            self.add(Act::Slices, id, vec![source]);
+            self.add(Act::Slices, id, smallvec![source]);
         }
     }
 
     /// The last layer, if `id` is its value and nothing else reads it; it is then taken out.
     fn take(&mut self, id: NodeId) -> Option<Layer> {
-        let last = self.layers.last()?;
+        let last = self.lists.layers.last()?;
         let taken = last.node == id && self.is_sole(id);
-        taken.then(|| self.layers.pop()).flatten()
+        taken.then(|| self.lists.layers.pop()).flatten()
     }
 
     fn convolution(&mut self, id: NodeId, node: &Node) {
@@ -219,12 +244,12 @@ impl<'a> Reading<'a> {
             && let Some(layer) = self.take(from)
         {
             self.add(Act::Transposed { conv: id, stride, pads }, id, layer.inputs);
-            self.maker[from.index()] = self.maker[id.index()];
+            self.lists.maker[from.index()] = self.lists.maker[id.index()];
         } else {
-            self.add(Act::Conv { conv: id, pads }, id, vec![from]);
+            self.add(Act::Conv { conv: id, pads }, id, smallvec![from]);
         }
         if from != source {
-            self.maker[source.index()] = self.maker[id.index()];
+            self.lists.maker[source.index()] = self.lists.maker[id.index()];
         }
     }
 
@@ -235,10 +260,10 @@ impl<'a> Reading<'a> {
         {
             let pads = [[rows[0], columns[0]], [rows[1], columns[1]]];
             self.add(Act::MaxPool { window, pads }, id, layer.inputs);
-            self.maker[source.index()] = self.maker[id.index()];
+            self.lists.maker[source.index()] = self.lists.maker[id.index()];
             return;
         }
-        self.add(Act::MaxPool { window, pads: [[0; 2]; 2] }, id, vec![source]);
+        self.add(Act::MaxPool { window, pads: [[0; 2]; 2] }, id, smallvec![source]);
     }
 
     /// A product; that of a value and its own sigmoid is a stage of its own kind.
@@ -250,36 +275,62 @@ impl<'a> Reading<'a> {
                 && self.source(gate_node, 0) == value
                 && self.take(gate).is_some()
             {
-                self.add(Act::Map("Swish"), id, vec![value]);
-                self.maker[gate.index()] = self.maker[id.index()];
+                self.add(Act::Map("Swish"), id, smallvec![value]);
+                self.lists.maker[gate.index()] = self.lists.maker[id.index()];
                 return;
             }
         }
-        self.add(Act::Pair("Prod"), id, vec![first, second]);
+        self.add(Act::Pair("Prod"), id, smallvec![first, second]);
     }
 
     /// Brings the layers into the compiler's order: depth first from the input, readers in the reverse order of names.
-    fn finish(self) -> Layers {
-        let count = self.layers.len();
-        let mut readers: Vec<Vec<u32>> = vec![Vec::new(); self.maker.len()];
-        for (at, layer) in self.layers.iter().enumerate() {
+    fn finish(self) {
+        let Self { network, lists } = self;
+        lists.list_readers();
+        let last = lists.value[network.output().index()];
+        let Layers { layers, order, seen, readers, .. } = lists;
+        let name = |layer: &u32| {
+            let node = layers[*layer as usize].node;
+            if node == last { "logits" } else { network.node(node).name.as_str() }
+        };
+        for list in readers.iter_mut().filter(|list| list.len() > 1) {
+            list.sort_by(|first, second| name(first).cmp(name(second)));
+        }
+        seen.clear();
+        seen.resize(layers.len(), false);
+        let mut path: Vec<(NodeId, Option<u32>, usize)> = vec![(network.input(), None, 0)];
+        while let Some(last) = path.last_mut() {
+            let (value, layer, next) = *last;
+            if let Some(&reader) = readers[value.index()].get(next) {
+                last.2 += 1;
+                if !std::mem::replace(&mut seen[reader as usize], true) {
+                    path.push((layers[reader as usize].node, Some(reader), 0));
+                }
+            } else {
+                order.extend(layer);
+                path.pop();
+            }
+        }
+        order.reverse();
+    }
+}
+
+impl Layers {
+    /// Lists who reads the value of each node; readers of any of several results of a layer are readers of the first, by
+    /// which the layer goes.
+    fn list_readers(&mut self) {
+        let Self { layers, readers, maker, .. } = self;
+        readers.iter_mut().for_each(SmallVec::clear);
+        readers.resize(maker.len(), SmallVec::new());
+        for (at, layer) in layers.iter().enumerate() {
             for input in &layer.inputs {
-                let at = u32::try_from(at).unwrap_or(u32::MAX);
+                let at = index(at);
                 if !readers[input.index()].contains(&at) {
                     readers[input.index()].push(at);
                 }
             }
         }
-        let name = |layer: &u32| {
-            let node = self.layers[*layer as usize].node;
-            let is_last = self.value[self.network.output().index()] == node;
-            if is_last { "logits" } else { self.network.node(node).name.as_str() }
-        };
-        let mut place = vec![None; count];
-        let mut ordered = Vec::with_capacity(count);
-        let mut seen = vec![false; count];
-        // Readers of any of several results are readers of the first, by which the layer goes.
-        for layer in self.layers.iter().filter(|layer| !layer.more.is_empty()) {
+        for layer in layers.iter().filter(|layer| !layer.more.is_empty()) {
             for more in &layer.more {
                 let others = std::mem::take(&mut readers[more.index()]);
                 for other in others {
@@ -289,29 +340,6 @@ impl<'a> Reading<'a> {
                 }
             }
         }
-        let mut path: Vec<(NodeId, Option<u32>, usize)> = vec![(self.network.input(), None, 0)];
-        for list in readers.iter_mut().filter(|list| list.len() > 1) {
-            list.sort_by(|first, second| name(first).cmp(name(second)));
-        }
-        while let Some(last) = path.last_mut() {
-            let (value, layer, next) = *last;
-            if let Some(&reader) = readers[value.index()].get(next) {
-                last.2 += 1;
-                if !std::mem::replace(&mut seen[reader as usize], true) {
-                    path.push((self.layers[reader as usize].node, Some(reader), 0));
-                }
-            } else {
-                ordered.extend(layer);
-                path.pop();
-            }
-        }
-        ordered.reverse();
-        for (at, layer) in ordered.iter().enumerate() {
-            place[*layer as usize] = u32::try_from(at).ok();
-        }
-        let mut layers: Vec<Option<Layer>> = self.layers.into_iter().map(Some).collect();
-        let of = self.maker.iter().map(|maker| maker.and_then(|maker| place[maker as usize])).collect();
-        Layers { layers: ordered.iter().filter_map(|&layer| layers[layer as usize].take()).collect(), of }
     }
 }
 

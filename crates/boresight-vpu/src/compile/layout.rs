@@ -56,26 +56,36 @@ impl Layout<'_> {
 
     /// Whether a map became aligned because another one on the other side of `stage` is.
     fn spread_through(&mut self, stage: StageId) -> bool {
-        let stage = self.graph.at(stage);
-        let values = || stage.inputs.iter().chain(&stage.outputs);
-        let width = self.graph.of(stage.inputs[0]).shape.width;
-        let cut = values().any(|&value| self.graph.of(value).shape.width != width);
-        let aligned = |value: &ValueId| self.graph.of(*value).demand.aligned;
-        let reached: Vec<ValueId> = if cut && stage.kind == Kind::Take {
+        let found = self.graph.at(stage);
+        let is_aligned = |value: &ValueId| self.graph.of(*value).demand.aligned;
+        if !found.inputs.iter().chain(&found.outputs).any(is_aligned) {
+            return false;
+        }
+        let width = self.graph.of(found.inputs[0]).shape.width;
+        let is_cut = |&value: &ValueId| self.graph.of(value).shape.width != width;
+        let reached = if !found.inputs.iter().chain(&found.outputs).any(is_cut) {
+            [found.inputs.len(), found.outputs.len()]
+        } else if found.kind == Kind::Take && found.outputs.iter().any(is_aligned) {
             // Parts of rows ask the whole rows to be aligned, but not the other way round.
-            stage.inputs.iter().filter(|_| stage.outputs.iter().any(aligned)).copied().collect()
-        } else if cut {
-            Vec::new()
+            [found.inputs.len(), 0]
         } else {
-            values().filter(|_| values().any(aligned)).copied().collect()
+            [0; 2]
         };
         let mut changed = false;
-        for value in reached {
-            let before = self.graph.of(value).demand.aligned;
-            self.merge(value, Demand { aligned: true, ..Demand::default() });
-            changed |= before != self.graph.of(value).demand.aligned;
+        for at in 0..reached[0] {
+            changed |= self.align(self.graph.at(stage).inputs[at]);
+        }
+        for at in 0..reached[1] {
+            changed |= self.align(self.graph.at(stage).outputs[at]);
         }
         changed
+    }
+
+    /// Whether a map was not aligned, but is now.
+    fn align(&mut self, value: ValueId) -> bool {
+        let before = self.graph.of(value).demand.aligned;
+        self.merge(value, Demand { aligned: true, ..Demand::default() });
+        before != self.graph.of(value).demand.aligned
     }
 
     /// Copies inputs whose rows lie otherwise than `stage` wants.

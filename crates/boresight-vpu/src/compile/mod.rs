@@ -6,14 +6,18 @@
 
 mod flow;
 mod graph;
+mod inject;
 mod layers;
 mod layout;
 mod memory;
+mod needs;
 mod placement;
 mod pool;
+mod reach;
 mod read;
 mod stubs;
 mod tiles;
+mod trials;
 
 use crate::nce::Mode;
 use crate::{Device, Limit};
@@ -21,12 +25,14 @@ use boresight_ir::Network;
 use flow::Flow;
 use layers::Layers;
 use layout::Layout;
-use memory::Memory;
+use memory::{Memory, Room};
 use placement::Placement;
 use read::Reader;
 use stubs::{Shaping, Stubs};
+use std::cell::Cell;
 use tiles::Tiling;
 
+use graph::index;
 pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
 
 /// The mode in which the engine pools.
@@ -34,19 +40,32 @@ pub(crate) const POOL_MODE: Mode = Mode { inputs: 16, outputs: 16 };
 
 /// A compiled network.
 #[derive(Debug)]
-pub(crate) struct Compiled {
-    pub(crate) graph: Graph,
+pub(crate) struct Compiled<'a> {
+    pub(crate) graph: &'a Graph,
     /// Stages in the order of execution, those of no work among them.
-    pub(crate) order: Vec<StageId>,
-    pub(crate) memory: Memory,
+    pub(crate) order: &'a [StageId],
+    pub(crate) memory: &'a Memory,
     /// Vector cores of each stage, by its number.
-    pub(crate) cores: Vec<u32>,
+    pub(crate) cores: &'a [u32],
+}
+
+/// Everything that a compilation writes on: emptied for each network, so that only the first ones ask for memory.
+#[derive(Debug, Default)]
+struct Compiler {
+    layers: Layers,
+    placement: Placement,
+    stubs: Stubs,
+}
+
+thread_local! {
+    /// The compiler of this thread while no network is being compiled.
+    static COMPILER: Cell<Option<Box<Compiler>>> = const { Cell::new(None) };
 }
 
 /// Bytes of a compiled file without stages, and of a stage without coefficients.
 const FILE_BYTES: [u64; 2] = [80, 16];
 
-impl Compiled {
+impl Compiled<'_> {
     /// Bytes of the compiled file, about: coefficients, with one addend and one factor for each channel of the engine's, and
     /// what describes the stages.
     pub(crate) fn blob_bytes(&self) -> u64 {
@@ -78,39 +97,52 @@ impl Refusal {
     }
 }
 
-/// Compiles `network`.
-pub(crate) fn compile(network: &Network, device: &Device) -> Result<Compiled, Refusal> {
-    let (mut graph, mut flow) = lower(network, device)?;
-    let mut placement = Placement::new(&mut graph, &mut flow, device);
-    match placement.run() {
-        Ok(cores) => {
-            let memory = placement.memory;
-            Ok(Compiled { graph, order: flow.order, memory, cores })
-        }
-        Err(stage) => Err(Refusal::memory(&graph, stage)),
-    }
+/// What `read` makes of `network` compiled.
+pub(crate) fn compile<T>(
+    network: &Network,
+    device: &Device,
+    read: impl FnOnce(&Compiled<'_>) -> T,
+) -> Result<T, Refusal> {
+    lowered(network, device, |placement| {
+        placement.run()?;
+        let Placement { graph, flow, memory, cores, .. } = placement;
+        Ok(read(&Compiled { graph, order: &flow.order, memory, cores }))
+    })
 }
 
 /// Whether the compiler takes `network`, without all that it would make of it; the error is that of [`compile`].
 pub(crate) fn runs(network: &Network, device: &Device) -> Result<(), Refusal> {
-    let (mut graph, mut flow) = lower(network, device)?;
-    let done = Placement::new(&mut graph, &mut flow, device).finds_room();
-    done.map_err(|stage| Refusal::memory(&graph, stage))
+    lowered(network, device, Placement::finds_room)
 }
 
-/// Everything but where maps lie.
-fn lower(network: &Network, device: &Device) -> Result<(Graph, Flow), Refusal> {
-    let layers = Layers::new(network);
-    let mut reader = Reader::new(network, device);
-    reader.read(&layers);
-    let Reader { mut graph, mut stubs, .. } = reader;
-    let mut flow = Flow::default();
-    shape(&mut graph, &mut stubs, device, &mut flow);
-    give_to_units(&mut graph, &mut stubs, device, &mut flow);
-    lay_out(&mut graph, &mut stubs, device, &mut flow);
-    match too_large(&graph, device.description().max_map_bytes) {
-        Some(refusal) => Err(refusal),
-        None => Ok((graph, flow)),
+/// What `place` makes of a network of which everything is known but where maps lie.
+fn lowered<T>(
+    network: &Network,
+    device: &Device,
+    place: impl FnOnce(&mut Placement) -> Result<T, StageId>,
+) -> Result<T, Refusal> {
+    let mut compiler = COMPILER.take().unwrap_or_default();
+    let result = compiler.lower(network, device).and_then(|()| {
+        let placement = &mut compiler.placement;
+        place(placement).map_err(|stage| Refusal::memory(&placement.graph, stage))
+    });
+    COMPILER.set(Some(compiler));
+    result
+}
+
+impl Compiler {
+    fn lower(&mut self, network: &Network, device: &Device) -> Result<(), Refusal> {
+        let Self { layers, placement, stubs } = self;
+        let Placement { graph, flow, room, stale, .. } = placement;
+        (*room, *stale) = (Room::of(device), false);
+        graph.clear();
+        stubs.0.clear();
+        layers.read(network);
+        Reader::new(network, device, graph, stubs).read(layers);
+        shape(graph, stubs, device, flow);
+        give_to_units(graph, stubs, device, flow);
+        lay_out(graph, stubs, device, flow);
+        too_large(graph, device.description().max_map_bytes).map_or(Ok(()), Err)
     }
 }
 
@@ -124,46 +156,34 @@ fn too_large(graph: &Graph, limit: usize) -> Option<Refusal> {
 }
 
 fn shape(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
-    let mut shaping = Shaping { graph, stubs, device };
-    for pass in [
-        Shaping::split_groups,
-        Shaping::swap_join,
-        Shaping::merge,
-        Shaping::split_depthwise,
-        Shaping::split_before_pooling,
-        Shaping::pad,
-    ] {
-        flow.renew(shaping.graph);
-        for &stage in &flow.order {
-            if !shaping.graph.at(stage).removed {
-                pass(&mut shaping, stage);
-            }
-        }
-    }
+    let mut shaping = Shaping { graph, stubs, device, blocks: Vec::new() };
+    shaping.pass(flow, Shaping::has_groups, Shaping::split_groups);
+    shaping.pass(flow, Shaping::is_join, Shaping::swap_join);
+    shaping.pass(flow, Shaping::is_stub, Shaping::merge);
+    shaping.pass(flow, Shaping::has_groups, Shaping::split_depthwise);
+    shaping.pass(flow, Shaping::is_before_pooling, Shaping::split_before_pooling);
+    shaping.pass(flow, Shaping::is_padded, Shaping::pad);
 }
 
 fn give_to_units(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
+    let is_stub = |kind: &Kind| matches!(kind, Kind::Stub(_));
+    let is_bias = |kind: &Kind| *kind == Kind::Shave(Shave::Elementwise("Bias"));
     let mut tiling = Tiling { graph, stubs, device };
-    for pass in [Tiling::convolution, Tiling::pooling, Tiling::soften, Tiling::merge_bias] {
-        flow.renew(tiling.graph);
-        for &stage in &flow.order {
-            if !tiling.graph.at(stage).removed {
-                pass(&mut tiling, stage);
-            }
-        }
-    }
+    tiling.pass(flow, is_stub, Tiling::convolution);
+    tiling.pass(flow, is_stub, Tiling::pooling);
+    tiling.pass(flow, is_stub, Tiling::soften);
+    tiling.pass(flow, is_bias, Tiling::merge_bias);
 }
 
 fn lay_out(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
     flow.renew(graph);
     Layout { graph }.settle(&flow.order);
-    flow.renew(graph);
-    for &stage in &flow.order {
+    // No such stage has a say in another one's, so that their order does not matter.
+    for stage in 0..index(graph.stages.len()) {
         if !graph.at(stage).removed {
             Tiling { graph, stubs, device }.merge_pair(stage);
         }
     }
     flow.renew(graph);
     Layout { graph }.share(&flow.order);
-    flow.renew(graph);
 }

@@ -1,7 +1,7 @@
 //! Buffers in one kind of memory, each in one piece.
 
 /// A buffer or a hole, in bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Span {
     offset: usize,
     size: usize,
@@ -16,23 +16,11 @@ impl Span {
 /// One kind of memory.
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
-    holes: Vec<Span>,
+    pub(crate) holes: Vec<Span>,
     /// Everything from here on is free.
     pub(crate) end: usize,
     /// The furthest byte that was in use.
     pub(crate) peak: usize,
-}
-
-impl Clone for Pool {
-    fn clone(&self) -> Self {
-        Self { holes: self.holes.clone(), ..*self }
-    }
-
-    /// Keeps the list of holes, which is copied for each of many trials.
-    fn clone_from(&mut self, other: &Self) {
-        self.holes.clone_from(&other.holes);
-        (self.end, self.peak) = (other.end, other.peak);
-    }
 }
 
 impl Pool {

@@ -11,21 +11,21 @@ const WIDE_POOL: [usize; 2] = [700, 1000];
 
 /// Makes the first stages of a network.
 pub(crate) struct Reader<'a> {
-    pub(crate) network: &'a Network,
-    pub(crate) device: &'a Device,
-    pub(crate) graph: Graph,
-    pub(crate) stubs: Stubs,
+    network: &'a Network,
+    device: &'a Device,
+    graph: &'a mut Graph,
+    stubs: &'a mut Stubs,
     /// The value of each node.
     values: Vec<Option<ValueId>>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(network: &'a Network, device: &'a Device) -> Self {
-        // Enough for most networks without growing.
-        let room = 2 * network.nodes().len();
-        let graph =
-            Graph { stages: Vec::with_capacity(room), values: Vec::with_capacity(room), changed: true };
-        let stubs = Stubs::default();
+    pub(crate) fn new(
+        network: &'a Network,
+        device: &'a Device,
+        graph: &'a mut Graph,
+        stubs: &'a mut Stubs,
+    ) -> Self {
         Self { network, device, graph, stubs, values: vec![None; network.nodes().len()] }
     }
 
@@ -39,7 +39,7 @@ impl<'a> Reader<'a> {
             self.graph.stage(Kind::Shave(Shave::Convert), 0, &[image], &[inside]);
         }
         self.values[0] = Some(inside);
-        let last = layers.of[self.network.output().index()].map(|at| layers.layers[at as usize].node);
+        let last = layers.of(self.network.output()).map(|layer| layer.node);
         let result = self.host(self.network.output_shape(), Usage::Output, transfer.result_bytes());
         if let Some(last) = last {
             let mut made = result;
@@ -53,7 +53,7 @@ impl<'a> Reader<'a> {
         } else {
             self.graph.copy(0, "@out", inside, result);
         }
-        for layer in &layers.layers {
+        for layer in layers.ordered() {
             self.layer(layer);
         }
     }

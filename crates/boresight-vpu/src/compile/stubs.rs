@@ -1,5 +1,6 @@
 //! Convolutions and poolings before they are given to a unit: what is split into several, and what is taken in.
 
+use super::flow::Flow;
 use super::graph::{Cores, Graph, Kind, Shave, StageId, ValueId, index};
 use crate::Device;
 use crate::nce::{ConvTile, line_bytes};
@@ -96,6 +97,54 @@ pub(crate) struct Shaping<'a> {
     pub(crate) graph: &'a mut Graph,
     pub(crate) stubs: &'a mut Stubs,
     pub(crate) device: &'a Device,
+    /// Channels of dense blocks that were found, by kernel, step and input.
+    pub(crate) blocks: Vec<(([usize; 2], usize, Shape), usize)>,
+}
+
+impl Shaping<'_> {
+    /// Does `pass` to each stage in the order of execution, which need not be known where it `concerns` none.
+    pub(crate) fn pass(
+        &mut self,
+        flow: &mut Flow,
+        concerns: impl Fn(&Self, StageId) -> bool,
+        pass: impl Fn(&mut Self, StageId),
+    ) {
+        let stages = 0..index(self.graph.stages.len());
+        if !stages.into_iter().any(|stage| !self.graph.at(stage).removed && concerns(self, stage)) {
+            return;
+        }
+        flow.renew(self.graph);
+        for &stage in &flow.order {
+            if !self.graph.at(stage).removed {
+                pass(self, stage);
+            }
+        }
+    }
+
+    pub(crate) fn is_stub(&self, stage: StageId) -> bool {
+        matches!(self.graph.at(stage).kind, Kind::Stub(_))
+    }
+
+    pub(crate) fn is_join(&self, stage: StageId) -> bool {
+        self.graph.at(stage).kind == Kind::Join
+    }
+
+    fn is_conv(&self, stage: StageId, has: impl FnOnce(&ConvStub) -> bool) -> bool {
+        self.stubs.conv(self.graph, stage).is_some_and(|conv| has(&conv))
+    }
+
+    pub(crate) fn has_groups(&self, stage: StageId) -> bool {
+        self.is_conv(stage, |conv| conv.groups > 1)
+    }
+
+    pub(crate) fn is_before_pooling(&self, stage: StageId) -> bool {
+        self.is_conv(stage, |conv| conv.engine)
+            && self.sole_reader(stage).is_some_and(|reader| self.stubs.pool(self.graph, reader).is_some())
+    }
+
+    pub(crate) fn is_padded(&self, stage: StageId) -> bool {
+        self.padding(stage).is_some()
+    }
 }
 
 impl Shaping<'_> {
@@ -273,7 +322,10 @@ impl Shaping<'_> {
         {
             return;
         }
-        let block = self.block(conv, from);
+        let key = (conv.kernel, conv.stride[0], from);
+        let known = self.blocks.iter().find(|(known, _)| *known == key);
+        let block = known.map_or_else(|| self.block(conv, from), |&(_, block)| block);
+        self.blocks.push((key, block));
         let part = ConvStub { groups: 1, ..conv };
         if block >= from.channels {
             self.stubs.set(self.graph, stage, Stub::Conv(part));
@@ -341,36 +393,42 @@ impl Shaping<'_> {
 
     /// Pads beforehand where the engine cannot.
     pub(crate) fn pad(&mut self, stage: StageId) {
+        let Some(pads) = self.padding(stage) else { return };
+        self.insert_padding(stage, pads);
+        if let Some(conv) = self.stubs.conv(self.graph, stage) {
+            self.stubs.set(self.graph, stage, Stub::Conv(ConvStub { pads: [[0; 2]; 2], ..conv }));
+        } else if let Some(pool) = self.stubs.pool(self.graph, stage) {
+            self.stubs.set(self.graph, stage, Stub::Pool(PoolStub { pads: [[0; 2]; 2], ..pool }));
+        }
+    }
+
+    /// Rows and columns that have to be added before and after, where the engine cannot.
+    fn padding(&self, stage: StageId) -> Option<[[usize; 2]; 2]> {
         if let Some(conv) = self.stubs.conv(self.graph, stage).filter(|conv| conv.engine) {
             let [before, after] = conv.pads;
             let half = [conv.kernel[0] / 2, conv.kernel[1] / 2];
             let rest = [(conv.kernel[0] - 1) / 2, (conv.kernel[1] - 1) / 2];
-            if conv.pads != [[0; 2]; 2] && (before != half || after != rest) {
-                self.insert_padding(stage, conv.pads);
-                self.stubs.set(self.graph, stage, Stub::Conv(ConvStub { pads: [[0; 2]; 2], ..conv }));
-            }
-        } else if let Some(pool) = self.stubs.pool(self.graph, stage).filter(|pool| pool.engine) {
-            let (input, output) = self.ends(stage);
-            let (from, to) = (self.graph.of(input).shape, self.graph.of(output).shape);
-            let axes = [(from.height, to.height), (from.width, to.width)];
-            let mut pads = pool.pads;
-            let (mut forced, mut fits) = (false, true);
-            for (at, (lines, made)) in axes.into_iter().enumerate() {
-                let kernel = pool.kernel[at];
-                if kernel.is_multiple_of(2) && !lines.is_multiple_of(2) {
-                    pads[1][at] = pads[1][at].max(1);
-                    forced = true;
-                }
-                let before = pool.pads[0][at];
-                let wanted = ((made - 1) * pool.stride[at] + kernel).saturating_sub(lines);
-                let after = wanted.saturating_sub(before);
-                fits &= (before == 0 || before == kernel / 2) && (after == 0 || after == (kernel - 1) / 2);
-            }
-            if forced || !fits {
-                self.insert_padding(stage, pads);
-                self.stubs.set(self.graph, stage, Stub::Pool(PoolStub { pads: [[0; 2]; 2], ..pool }));
-            }
+            let pads = conv.pads != [[0; 2]; 2] && (before != half || after != rest);
+            return pads.then_some(conv.pads);
         }
+        let pool = self.stubs.pool(self.graph, stage).filter(|pool| pool.engine)?;
+        let (input, output) = self.ends(stage);
+        let (from, to) = (self.graph.of(input).shape, self.graph.of(output).shape);
+        let axes = [(from.height, to.height), (from.width, to.width)];
+        let mut pads = pool.pads;
+        let (mut forced, mut fits) = (false, true);
+        for (at, (lines, made)) in axes.into_iter().enumerate() {
+            let kernel = pool.kernel[at];
+            if kernel.is_multiple_of(2) && !lines.is_multiple_of(2) {
+                pads[1][at] = pads[1][at].max(1);
+                forced = true;
+            }
+            let before = pool.pads[0][at];
+            let wanted = ((made - 1) * pool.stride[at] + kernel).saturating_sub(lines);
+            let after = wanted.saturating_sub(before);
+            fits &= (before == 0 || before == kernel / 2) && (after == 0 || after == (kernel - 1) / 2);
+        }
+        (forced || !fits).then_some(pads)
     }
 
     fn insert_padding(&mut self, stage: StageId, [before, after]: [[usize; 2]; 2]) {

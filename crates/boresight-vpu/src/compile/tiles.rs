@@ -1,5 +1,6 @@
 //! Stubs become stages of a unit: tiles on the engine, or one stage of the vector cores.
 
+use super::flow::Flow;
 use super::graph::{Cores, Demand, Graph, Kind, Shave, StageId, ValueId, index};
 use super::stubs::{ConvStub, PoolStub, Post, Stub, Stubs};
 use crate::Device;
@@ -30,6 +31,24 @@ struct Operator {
 }
 
 impl Tiling<'_> {
+    /// Does `pass` to each stage in the order of execution, which need not be known where it `concerns` none.
+    pub(crate) fn pass(
+        &mut self,
+        flow: &mut Flow,
+        concerns: impl Fn(&Kind) -> bool,
+        pass: impl Fn(&mut Self, StageId),
+    ) {
+        if !self.graph.stages.iter().any(|stage| !stage.removed && concerns(&stage.kind)) {
+            return;
+        }
+        flow.renew(self.graph);
+        for &stage in &flow.order {
+            if !self.graph.at(stage).removed {
+                pass(self, stage);
+            }
+        }
+    }
+
     pub(crate) fn convolution(&mut self, stage: StageId) {
         let Some(stub) = self.stubs.conv(self.graph, stage).filter(|stub| stub.engine) else { return };
         let (input, output) = (self.graph.at(stage).inputs[0], self.graph.at(stage).outputs[0]);
@@ -114,7 +133,7 @@ impl Tiling<'_> {
     /// Adds channels to the input where the blocks of the engine want more.
     fn expand(&mut self, operator: &mut Operator, cut: &Cut) {
         let shape = self.graph.of(operator.input).shape;
-        let wanted = cut.parts * cut.padded;
+        let wanted = cut.parts * cut.first.padded_inputs;
         if wanted > shape.channels {
             let expanded = self.graph.value(shape.with_channels(wanted));
             let id = self.graph.stage(Kind::Join, operator.node, &[operator.input], &[expanded]);
@@ -133,7 +152,7 @@ impl Tiling<'_> {
                 let mut sum = None;
                 for part in 0..cut.parts {
                     let single = plane * cut.parts == 1;
-                    let input = self.input_tile(operator, [row, column], cut.padded, single, &mut taken);
+                    let input = self.input_tile(operator, [row, column], cut.first.padded_inputs, single, &mut taken);
                     let result = self.partial(operator, [part, cut.parts], output, &mut sum);
                     let result = self.crop(operator, [row, column], result);
                     self.engine_stage(operator, cut, [row, column], (input, result), first);
@@ -252,8 +271,9 @@ impl Tiling<'_> {
             kernel: operator.kernel,
             stride: operator.stride,
         };
+        let known = first.then_some(cut.first);
         // The cut was chosen because every tile has a mode.
-        let Some(nce) = self.device.description().nce.cost(&tile) else { return };
+        let Some(nce) = known.or_else(|| self.device.description().nce.cost(&tile)) else { return };
         let kind = Kind::Conv { nce, pooled: operator.pooled };
         let coefficients = if first { coefficients(operator.kernel, &nce, out_channels) } else { 0 };
         self.push(operator, kind, input, output, coefficients);
