@@ -109,7 +109,8 @@ impl Placement {
 
     /// The engine's stages, by number.
     fn engine(&self) -> impl Iterator<Item = StageId> {
-        let is_engine = |&stage: &StageId| !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce();
+        let is_engine =
+            |&stage: &StageId| !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce();
         (0..index(self.graph.stages.len())).filter(is_engine)
     }
 
