@@ -286,7 +286,7 @@ impl Placement {
         self.look_at(readers.iter().copied().chain([producer, id]));
         if follows && self.flow.puts_back(&around, copy, [producer, id]) {
             let at = self.reach.place(copy);
-            self.flow.order[at] = id;
+            self.flow.put(at, id, copy);
             self.reach.put(id, at);
         } else {
             self.stale = true;
