@@ -129,7 +129,12 @@ pub(crate) fn rows(network: &Network, compiled: &Compiled<'_>) -> Vec<StageRow> 
     rows
 }
 
-fn row(network: &Network, compiled: &Compiled<'_>, id: StageId, [inputs, outputs]: [&[ValueId]; 2]) -> StageRow {
+fn row(
+    network: &Network,
+    compiled: &Compiled<'_>,
+    id: StageId,
+    [inputs, outputs]: [&[ValueId]; 2],
+) -> StageRow {
     let graph = compiled.graph;
     let stage = graph.at(id);
     let read = graph.of(inputs[0]).shape;

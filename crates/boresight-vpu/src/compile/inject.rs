@@ -75,7 +75,8 @@ impl Placement {
             return self.flow.change(host);
         }
         let places = [host, other].map(|stage| self.places.at(stage));
-        self.flow.take_out(places[1]);
+        self.flow.order.remove(places[1]);
+        debug_assert!(self.flow.is_as_anew(&self.graph), "nothing else in the order changes");
         Change { from: places[0].min(places[1]), alike: places[0].max(places[1]), shift: 1 }
     }
 

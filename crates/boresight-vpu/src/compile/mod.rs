@@ -28,8 +28,8 @@ use layout::Layout;
 use memory::{Memory, Room};
 use placement::Placement;
 use read::Reader;
-use stubs::{Shaping, Stubs};
 use std::cell::Cell;
+use stubs::{Shaping, Stubs};
 use tiles::Tiling;
 
 use graph::index;

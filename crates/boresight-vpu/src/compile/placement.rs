@@ -109,7 +109,8 @@ impl Placement {
 
     /// The engine's stages, by number.
     fn engine(&self) -> impl Iterator<Item = StageId> {
-        let is_engine = |&stage: &StageId| !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce();
+        let is_engine =
+            |&stage: &StageId| !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce();
         (0..index(self.graph.stages.len())).filter(is_engine)
     }
 
@@ -288,6 +289,7 @@ impl Placement {
             let at = self.reach.place(copy);
             self.flow.put(at, id, copy);
             self.reach.put(id, at);
+            debug_assert!(self.flow.is_as_anew(&self.graph), "the order is the one before");
         } else {
             self.stale = true;
         }
@@ -297,6 +299,7 @@ impl Placement {
     /// its place and does nothing there, and it makes a difference within `reach` only.
     fn fits_without(&mut self, follows: bool, [from, last]: [usize; 2]) -> bool {
         if follows {
+            debug_assert!(self.flow.is_as_anew(&self.graph), "nothing else in the order changes");
             return self.attempt(Change { from, alike: last + 1, shift: 0 });
         }
         self.stale = true;

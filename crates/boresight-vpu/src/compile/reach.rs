@@ -35,9 +35,9 @@ impl Reach {
 
     /// The same if these stages touched it too.
     pub(crate) fn joined(&self, buffer: ValueId, stages: impl Iterator<Item = StageId>) -> [usize; 2] {
-        stages.map(|stage| self.place(stage)).fold(self.of(buffer), |[first, last], at| {
-            [first.min(at), last.max(at)]
-        })
+        stages
+            .map(|stage| self.place(stage))
+            .fold(self.of(buffer), |[first, last], at| [first.min(at), last.max(at)])
     }
 
     pub(crate) fn set(&mut self, buffer: ValueId, [first, last]: [usize; 2]) {

@@ -152,7 +152,8 @@ impl Tiling<'_> {
                 let mut sum = None;
                 for part in 0..cut.parts {
                     let single = plane * cut.parts == 1;
-                    let input = self.input_tile(operator, [row, column], cut.first.padded_inputs, single, &mut taken);
+                    let input =
+                        self.input_tile(operator, [row, column], cut.first.padded_inputs, single, &mut taken);
                     let result = self.partial(operator, [part, cut.parts], output, &mut sum);
                     let result = self.crop(operator, [row, column], result);
                     self.engine_stage(operator, cut, [row, column], (input, result), first);
