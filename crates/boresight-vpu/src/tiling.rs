@@ -160,7 +160,7 @@ impl Conv {
     /// How `rules` cut it so that the engine runs it with output tiles of at most `limit` bytes; `None` where nothing
     /// fits, so that the SHAVEs must run it.
     pub fn tile(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<Tiling> {
-        let search = Search { conv: self, nce, rules, limit };
+        let search = Search::new(self, nce, rules, limit);
         let best = search.best()?;
         let input = search.fixed(best.input);
         search.layout(input)
@@ -168,7 +168,7 @@ impl Conv {
 
     /// The tiles that [`Conv::tile`] counts.
     pub(crate) fn cut(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<Cut> {
-        let search = Search { conv: self, nce, rules, limit };
+        let search = Search::new(self, nce, rules, limit);
         let [channels, height, width] = search.fixed(search.best()?.input);
         let (rows, columns) = (search.spans(0, height)?, search.spans(1, width)?);
         let first = search.stage(channels, &rows[0], &columns[0])?;
@@ -177,12 +177,12 @@ impl Conv {
 
     /// The tiles along height and width that [`Conv::tile_pool`] counts.
     pub(crate) fn cut_pool(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<[Vec<Span>; 2]> {
-        Search { conv: self, nce, rules, limit }.best_pool()
+        Search::new(self, nce, rules, limit).best_pool()
     }
 
     /// The same for pooling, which sees each channel by itself.
     pub fn tile_pool(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<Tiling> {
-        Search { conv: self, nce, rules, limit }.pool()
+        Search::new(self, nce, rules, limit).pool()
     }
 
     /// Height and width of the result.
@@ -207,6 +207,19 @@ struct Search<'a> {
     nce: &'a Nce,
     rules: &'a Rules,
     limit: usize,
+    axes: [Axis; 2],
+    /// Height and width of the result.
+    output: [usize; 2],
+    overhang: Overhang,
+}
+
+impl<'a> Search<'a> {
+    fn new(conv: &'a Conv, nce: &'a Nce, rules: &'a Rules, limit: usize) -> Self {
+        let axes = [conv.axis(0), conv.axis(1)];
+        let is_ceil = axes[0].is_ceil() || axes[1].is_ceil();
+        let overhang = if is_ceil { Overhang::Ceil } else { Overhang::Floor };
+        Self { conv, nce, rules, limit, axes, output: conv.output(), overhang }
+    }
 }
 
 impl Search<'_> {
@@ -216,7 +229,7 @@ impl Search<'_> {
             Fusion::None => (self.rules.max_tiles, 1),
             Fusion::MaxPool2 => (1, 2),
         };
-        let [out_height, out_width] = conv.output();
+        let [out_height, out_width] = self.output;
         let plane = (out_height * out_width * conv.out_channels) as u64;
         let mut best: Option<Candidate> = None;
         let mut rows = RowCuts::default();
@@ -245,7 +258,8 @@ impl Search<'_> {
                     least * count >= best.cost && channel_parts * width_parts >= best.tile_count
                 };
                 if best.as_ref().is_some_and(is_worse) {
-                    continue;
+                    // So do more of them.
+                    break;
                 }
                 let Some(columns) = self.spans(1, width) else { continue };
                 let found =
@@ -292,8 +306,8 @@ impl Search<'_> {
         let factor = if self.conv.fusion == Fusion::MaxPool2 { 2 } else { 1 };
         let mut height = self.part(0, parts);
         if parts > 1 {
-            let axis = self.conv.axis(0);
-            let wanted = self.conv.output()[0].div_ceil(parts);
+            let axis = self.axes[0];
+            let wanted = self.output[0].div_ceil(parts);
             if axis.output_of(height, Overhang::Floor) < wanted {
                 height = axis.input_of(wanted);
             }
@@ -309,13 +323,13 @@ impl Search<'_> {
 
     /// Input lines of one of `parts` parts, a multiple of the stride when there are several.
     const fn part(&self, dimension: usize, parts: usize) -> usize {
-        let lines = self.conv.axis(dimension).input.div_ceil(parts);
+        let lines = self.axes[dimension].input.div_ceil(parts);
         if parts > 1 { lines.next_multiple_of(self.conv.stride) } else { lines }
     }
 
     /// Lines of the result that a tile may compute whose input has about `lines` lines.
     const fn span_limit(&self, dimension: usize, lines: usize) -> usize {
-        let limit = self.conv.axis(dimension).output_of(lines, self.overhang());
+        let limit = self.axes[dimension].output_of(lines, self.overhang);
         match self.conv.fusion {
             Fusion::None => limit,
             Fusion::MaxPool2 => limit / 2,
@@ -324,13 +338,13 @@ impl Search<'_> {
 
     /// How many tiles [`Search::spans`] gives at least.
     fn fewest_spans(&self, dimension: usize, lines: usize) -> usize {
-        self.conv.output()[dimension].div_ceil(self.span_limit(dimension, lines).max(1))
+        self.output[dimension].div_ceil(self.span_limit(dimension, lines).max(1))
     }
 
     /// Tiles along one axis whose input has about `lines` lines.
     fn spans(&self, dimension: usize, lines: usize) -> Option<Vec<Span>> {
-        let axis = self.conv.axis(dimension);
-        let whole = self.conv.output()[dimension];
+        let axis = self.axes[dimension];
+        let whole = self.output[dimension];
         let limit = self.span_limit(dimension, lines);
         if self.conv.fusion == Fusion::MaxPool2 && limit.min(whole) <= 2 {
             return None;
@@ -339,16 +353,8 @@ impl Search<'_> {
             return Some(vec![axis.whole(whole)]);
         }
         match self.conv.fusion {
-            Fusion::None => axis.split(limit, self.overhang()),
+            Fusion::None => axis.split(limit, self.overhang),
             Fusion::MaxPool2 => axis.split_pooled(limit),
-        }
-    }
-
-    const fn overhang(&self) -> Overhang {
-        if self.conv.axis(0).is_ceil() || self.conv.axis(1).is_ceil() {
-            Overhang::Ceil
-        } else {
-            Overhang::Floor
         }
     }
 

@@ -1,8 +1,11 @@
-//! Laws of costs and tiles for any shape.
+//! Laws of costs and tiles for any shape, and of trials for any network.
 
-use boresight_vpu::Device;
+#![expect(clippy::unwrap_used, reason = "a test may fail in its helpers too")]
+
+use boresight_ir::{Builder, Conv2d, Network, Op, Resize, Shape, Window};
 use boresight_vpu::nce::ConvTile;
 use boresight_vpu::tiling::{Conv, Fusion};
+use boresight_vpu::{Device, Vpu};
 use proptest::prelude::*;
 
 proptest! {
@@ -51,5 +54,71 @@ proptest! {
             prop_assert!(tiling.pixels >= (height * width * parts) as u64);
             prop_assert!(tiling.tile_bytes <= device.tiling_limit());
         }
+    }
+}
+
+/// A network of these steps, each of one of the values before it: convolutions of all kinds, poolings, limits, sums and
+/// joins. Steps that do not fit together are left out, and what no step reads is joined at the end.
+fn network(size: usize, steps: &[(usize, usize, usize)]) -> Option<Network> {
+    let mut builder = Builder::new(Shape::new(4, size, size)).unwrap();
+    let mut values = vec![builder.input()];
+    let mut unread = values.clone();
+    for (at, &(what, back, channels)) in steps.iter().enumerate() {
+        let last = *values.last().unwrap();
+        let other = values[values.len().saturating_sub(1 + back)];
+        let (op, inputs) = match what {
+            0..=3 => (Op::Conv2d(Conv2d::same(channels, 3)), vec![last]),
+            4 => (Op::Conv2d(Conv2d::same(channels, 1)), vec![other]),
+            5 => (Op::Conv2d(Conv2d::same(channels, 3).strided(2)), vec![other]),
+            6 => (Op::MaxPool(Window { kernel: [2; 2], stride: [2; 2] }), vec![last]),
+            7 => (Op::Relu, vec![last]),
+            8 => (Op::Gelu, vec![last]),
+            9 => (Op::Add, vec![last, other]),
+            10 | 11 => (Op::Concat, vec![last, other]),
+            12 => (Op::Upsample { resize: Resize::Nearest, size: [size; 2] }, vec![last]),
+            _ => (Op::Conv2d(Conv2d::same(4, 3).depthwise()), vec![values[0]]),
+        };
+        if let Ok(made) = builder.add(format!("step{at}"), op, &inputs) {
+            unread.retain(|value| !inputs.contains(value));
+            unread.push(made);
+            values.push(made);
+        }
+    }
+    let resize = Op::Upsample { resize: Resize::Nearest, size: [size; 2] };
+    for (at, value) in unread.iter_mut().enumerate() {
+        *value = builder.add(format!("end{at}"), resize, &[*value]).ok()?;
+    }
+    let last = match unread[..] {
+        [last] => last,
+        _ => builder.add("join", Op::Concat, &unread).ok()?,
+    };
+    builder.finish(last).ok()
+}
+
+/// A device whose slices of on-chip memory have so many bytes.
+fn device_with(slice_bytes: usize) -> Device {
+    let text = include_str!("../devices/myriad-x.toml");
+    let slices = format!("slice_bytes = {slice_bytes}");
+    Device::from_toml(&text.replace("slice_bytes = 131_072", &slices)).unwrap()
+}
+
+proptest! {
+    /// The allocator and the order of execution assert in tests that each trial says what a whole run says; less memory
+    /// makes more of them fail.
+    #[test]
+    fn trials_say_what_whole_runs_say(
+        sizes in (2_usize..20, 2_usize..20), slice in 10_u32..18,
+        steps in prop::collection::vec((0_usize..14, 0_usize..8, 1_usize..80), 1..40),
+    ) {
+        let networks = [sizes.0, sizes.1].map(|size| network(8 * size, &steps));
+        prop_assume!(networks.iter().all(Option::is_some));
+        let networks = networks.map(Option::unwrap);
+        let vpu = Vpu::new(device_with(1 << slice));
+        let first = vpu.predict(&networks[0]);
+        let second = vpu.predict(&networks[1]);
+        prop_assert_eq!(vpu.supports(&networks[0]).is_ok(), first.is_ok());
+        // What another network left in the lists does not matter.
+        prop_assert_eq!(format!("{first:?}"), format!("{:?}", vpu.predict(&networks[0])));
+        prop_assert_eq!(format!("{second:?}"), format!("{:?}", vpu.predict(&networks[1])));
     }
 }

@@ -17,6 +17,8 @@ pub(crate) struct Flow {
     /// wanted on chip, then by number.
     readers: Vec<StageId>,
     nodes: Vec<Node>,
+    /// Whether [`Node::entered`] is that of this order.
+    timed: bool,
     /// Stages on the way to the one being looked at, each with those of its readers that are still to be looked at.
     path: Vec<(StageId, Range<u32>)>,
 }
@@ -28,7 +30,8 @@ struct Node {
     readers: Range<u32>,
     /// Whether it reads nothing that another stage makes.
     starts: bool,
-    seen: bool,
+    /// When the last order came to it, from 1; 0 before it does.
+    entered: u32,
 }
 
 impl Flow {
@@ -69,7 +72,7 @@ impl Flow {
             node.starts = stage.inputs.iter().all(|&input| graph.of(input).producer.is_none());
         }
         match self.nodes.get_mut(id as usize) {
-            Some(known) => *known = node,
+            Some(known) => *known = Node { entered: known.entered, ..node },
             None => self.nodes.push(node),
         }
     }
@@ -96,6 +99,44 @@ impl Flow {
     ) -> bool {
         self.replaces(&around[0], gone, &[next], producer)
             && self.list(&self.readers(next)) == self.list(&around[1])
+    }
+
+    /// Whether the order is still the last one without `gone` once `host` does the work of `gone` too, which was made by
+    /// `makers`. To be asked before either is looked at anew.
+    ///
+    /// It is if coming to `gone` led to no other stage, and coming to `host` leads to none either that `gone` led to:
+    /// all its readers had been met before; and if none of `makers` leads to `host` earlier than something did.
+    pub(crate) fn absorbs(
+        &self,
+        host: StageId,
+        gone: StageId,
+        mut makers: impl Iterator<Item = StageId>,
+    ) -> bool {
+        let node = |stage: StageId| &self.nodes[stage as usize];
+        let (to, from) = (node(host), node(gone));
+        let is_met = |&reader: &StageId| node(reader).entered < to.entered.min(from.entered);
+        let leads = |maker: StageId| {
+            node(maker).entered > to.entered || self.list(&node(maker).readers).contains(&host)
+        };
+        self.timed
+            && !to.starts
+            && !from.starts
+            && self.list(&from.readers).iter().all(is_met)
+            && makers.all(leads)
+    }
+
+    /// Puts `next` in the place of `gone`.
+    pub(crate) fn put(&mut self, place: usize, next: StageId, gone: StageId) {
+        self.order[place] = next;
+        self.nodes[next as usize].entered = self.nodes[gone as usize].entered;
+    }
+
+    /// Whether the order is what it would be anew, but for stages that were removed and do nothing in it: a check of what
+    /// is concluded without it.
+    pub(crate) fn is_as_anew(&self, graph: &Graph) -> bool {
+        let mut anew = self.clone();
+        anew.reorder();
+        self.order.iter().filter(|&&stage| !graph.at(stage).removed).eq(&anew.order)
     }
 
     fn list(&self, range: &Range<u32>) -> &[StageId] {
@@ -127,12 +168,14 @@ impl Flow {
         std::mem::swap(&mut self.order, &mut self.before);
         self.order.clear();
         for node in &mut self.nodes {
-            node.seen = false;
+            node.entered = 0;
         }
+        self.timed = true;
+        let mut clock = 0;
         for first in 0..index(self.nodes.len()) {
             let node = &self.nodes[first as usize];
-            if node.starts && !node.seen {
-                self.visit(first);
+            if node.starts && node.entered == 0 {
+                self.visit(first, &mut clock);
             }
         }
         self.order.reverse();
@@ -140,19 +183,22 @@ impl Flow {
 
     /// Takes the last [`Flow::reorder`] back.
     pub(crate) fn restore(&mut self) {
+        self.timed = false;
         std::mem::swap(&mut self.order, &mut self.before);
     }
 
-    fn visit(&mut self, first: StageId) {
+    fn visit(&mut self, first: StageId, clock: &mut u32) {
         let Self { order, readers, nodes, path, .. } = self;
-        nodes[first as usize].seen = true;
+        *clock += 1;
+        nodes[first as usize].entered = *clock;
         let (mut stage, mut left) = (first, nodes[first as usize].readers.clone());
         loop {
             while let Some(place) = left.next_back() {
                 let next = readers[place as usize];
                 let node = &mut nodes[next as usize];
-                if !node.seen {
-                    node.seen = true;
+                if node.entered == 0 {
+                    *clock += 1;
+                    node.entered = *clock;
                     path.push((stage, left));
                     (stage, left) = (next, node.readers.clone());
                 }

@@ -2,6 +2,7 @@
 
 use super::graph::{Cores, Graph, Ids, StageId, ValueId, index};
 use super::placement::Placement;
+use super::trials::Change;
 
 impl Placement {
     /// Lets stages of the vector cores and copies run beside the engine's, where neither waits for the other.
@@ -16,14 +17,13 @@ impl Placement {
                 others.push(stage);
             }
         }
-        self.places.look(&self.graph, &self.flow.order);
+        self.places.look(&self.graph, &self.flow.order, 0);
         for host in engine {
             // Trying one in vain changes nothing for the others.
             let found = (0..others.len())
                 .find(|&at| self.places.independent(host, others[at]) && self.try_inject(host, others[at]));
             if let Some(at) = found {
                 others.remove(at);
-                self.places.look(&self.graph, &self.flow.order);
             }
         }
     }
@@ -31,6 +31,7 @@ impl Placement {
     fn try_inject(&mut self, host: StageId, other: StageId) -> bool {
         let (inputs, outputs) = (self.graph.at(other).inputs.clone(), self.graph.at(other).outputs.clone());
         let before = [self.graph.at(host).inputs.len(), self.graph.at(host).outputs.len()];
+        let absorbs = self.flow.absorbs(host, other, self.producers(&inputs));
         for &input in &inputs {
             self.graph.replace_reader(input, other, host);
             self.graph.at_mut(host).inputs.push(input);
@@ -43,9 +44,9 @@ impl Placement {
         self.graph.at_mut(other).removed = true;
         let changed: Ids = self.producers(&inputs).chain([host, other]).collect();
         self.look_at(changed.iter().copied());
-        self.flow.reorder();
-        let change = self.flow.change(host);
+        let change = self.order_without(host, other, absorbs);
         if self.attempt(change) {
+            self.places.look(&self.graph, &self.flow.order, change.from);
             return true;
         }
         self.graph.at_mut(host).injected = None;
@@ -59,8 +60,24 @@ impl Placement {
             self.graph.of_mut(output).producer = Some(other);
         }
         self.look_at(changed);
-        self.flow.restore();
+        if absorbs {
+            self.flow.order.insert(self.places.at(other), other);
+        } else {
+            self.flow.restore();
+        }
         false
+    }
+
+    /// Takes `other` out of the order, or makes it anew where that is not all; what changes.
+    fn order_without(&mut self, host: StageId, other: StageId, absorbs: bool) -> Change {
+        if !absorbs {
+            self.flow.reorder();
+            return self.flow.change(host);
+        }
+        let places = [host, other].map(|stage| self.places.at(stage));
+        self.flow.order.remove(places[1]);
+        debug_assert!(self.flow.is_as_anew(&self.graph), "nothing else in the order changes");
+        Change { from: places[0].min(places[1]), alike: places[0].max(places[1]), shift: 1 }
     }
 
     /// The stages that make these values.
@@ -115,13 +132,19 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    fn look(&mut self, graph: &Graph, order: &[StageId]) {
+    /// Looks at the stages from the place `from` on.
+    fn look(&mut self, graph: &Graph, order: &[StageId], from: usize) {
         self.of.resize(graph.stages.len(), (0, 0));
-        for (at, &stage) in order.iter().enumerate() {
+        for (at, &stage) in order.iter().enumerate().skip(from) {
             let producers = graph.at(stage).inputs.iter().filter_map(|&input| graph.of(input).producer);
             let ready = producers.map(|producer| self.of[producer as usize].0 + 1).max();
             self.of[stage as usize] = (index(at), ready.unwrap_or(0));
         }
+    }
+
+    /// Where a stage is.
+    fn at(&self, stage: StageId) -> usize {
+        self.of[stage as usize].0 as usize
     }
 
     /// Whether neither of two stages needs what the other or a later one makes.

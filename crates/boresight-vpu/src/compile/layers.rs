@@ -73,7 +73,7 @@ pub(crate) struct Layer {
 /// The layers of a network.
 #[derive(Debug, Default)]
 pub(crate) struct Layers {
-    all: Vec<Layer>,
+    list: Vec<Layer>,
     /// Those of them that are reached, in the order in which the compiler reads them.
     order: Vec<u32>,
     seen: Vec<bool>,
@@ -100,18 +100,18 @@ impl Layers {
 
     /// The layers in the order in which the compiler reads them.
     pub(crate) fn ordered(&self) -> impl Iterator<Item = &Layer> {
-        self.order.iter().map(|&at| &self.all[at as usize])
+        self.order.iter().map(|&at| &self.list[at as usize])
     }
 
     /// The layer that does the work of `node`; the input and what is left out have none.
     pub(crate) fn of(&self, node: NodeId) -> Option<&Layer> {
         let at = self.maker[node.index()]? as usize;
-        self.seen[at].then(|| &self.all[at])
+        self.seen[at].then(|| &self.list[at])
     }
 
     fn clear(&mut self, network: &Network) {
         let count = network.nodes().len();
-        self.all.clear();
+        self.list.clear();
         self.order.clear();
         self.value.clear();
         self.maker.clear();
@@ -146,8 +146,8 @@ impl Reading<'_> {
     }
 
     fn add(&mut self, act: Act, node: NodeId, inputs: Inputs) {
-        self.lists.maker[node.index()] = u32::try_from(self.lists.all.len()).ok();
-        self.lists.all.push(Layer { act, node, more: SmallVec::new(), inputs });
+        self.lists.maker[node.index()] = u32::try_from(self.lists.list.len()).ok();
+        self.lists.list.push(Layer { act, node, more: SmallVec::new(), inputs });
     }
 
     fn node(&mut self, id: NodeId, node: &Node) {
@@ -191,9 +191,9 @@ impl Reading<'_> {
         let source = self.source(node, 0);
         if self.is_sole(source)
             && let Some(maker) = self.lists.maker[source.index()]
-            && matches!(self.lists.all[maker as usize].act, Act::Conv { .. } | Act::Transposed { .. })
+            && matches!(self.lists.list[maker as usize].act, Act::Conv { .. } | Act::Transposed { .. })
         {
-            self.lists.all[maker as usize].node = id;
+            self.lists.list[maker as usize].node = id;
             self.lists.maker[id.index()] = Some(maker);
             return;
         }
@@ -204,8 +204,8 @@ impl Reading<'_> {
     fn slice(&mut self, id: NodeId, node: &Node) {
         let source = self.source(node, 0);
         let same = |layer: &Layer| layer.act == Act::Slices && layer.inputs[0] == source;
-        if let Some(at) = self.lists.all.iter().position(same) {
-            self.lists.all[at].more.push(id);
+        if let Some(at) = self.lists.list.iter().position(same) {
+            self.lists.list[at].more.push(id);
             self.lists.maker[id.index()] = u32::try_from(at).ok();
         } else {
             self.add(Act::Slices, id, smallvec![source]);
@@ -214,9 +214,9 @@ impl Reading<'_> {
 
     /// The last layer, if `id` is its value and nothing else reads it; it is then taken out.
     fn take(&mut self, id: NodeId) -> Option<Layer> {
-        let last = self.lists.all.last()?;
+        let last = self.lists.list.last()?;
         let taken = last.node == id && self.is_sole(id);
-        taken.then(|| self.lists.all.pop()).flatten()
+        taken.then(|| self.lists.list.pop()).flatten()
     }
 
     fn convolution(&mut self, id: NodeId, node: &Node) {
@@ -288,7 +288,7 @@ impl Reading<'_> {
         let Self { network, lists } = self;
         lists.list_readers();
         let last = lists.value[network.output().index()];
-        let Layers { all: layers, order, seen, readers, .. } = lists;
+        let Layers { list: layers, order, seen, readers, .. } = lists;
         let name = |layer: &u32| {
             let node = layers[*layer as usize].node;
             if node == last { "logits" } else { network.node(node).name.as_str() }
@@ -319,7 +319,7 @@ impl Layers {
     /// Lists who reads the value of each node; readers of any of several results of a layer are readers of the first, by
     /// which the layer goes.
     fn list_readers(&mut self) {
-        let Self { all: layers, readers, maker, .. } = self;
+        let Self { list: layers, readers, maker, .. } = self;
         readers.iter_mut().for_each(SmallVec::clear);
         readers.resize(maker.len(), SmallVec::new());
         for (at, layer) in layers.iter().enumerate() {

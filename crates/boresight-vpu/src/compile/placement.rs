@@ -287,8 +287,9 @@ impl Placement {
         self.look_at(readers.iter().copied().chain([producer, id]));
         if follows && self.flow.puts_back(&around, copy, [producer, id]) {
             let at = self.reach.place(copy);
-            self.flow.order[at] = id;
+            self.flow.put(at, id, copy);
             self.reach.put(id, at);
+            debug_assert!(self.flow.is_as_anew(&self.graph), "the order is the one before");
         } else {
             self.stale = true;
         }
@@ -298,6 +299,7 @@ impl Placement {
     /// its place and does nothing there, and it makes a difference within `reach` only.
     fn fits_without(&mut self, follows: bool, [from, last]: [usize; 2]) -> bool {
         if follows {
+            debug_assert!(self.flow.is_as_anew(&self.graph), "nothing else in the order changes");
             return self.attempt(Change { from, alike: last + 1, shift: 0 });
         }
         self.stale = true;

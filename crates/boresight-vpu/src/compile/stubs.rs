@@ -92,16 +92,16 @@ impl Stubs {
     }
 }
 
-/// What the channels of a dense block depend on: kernel, step and input.
-type BlockKey = ([usize; 2], usize, Shape);
+/// What the dense blocks of a convolution of each channel by itself depend on: kernel, step and input.
+type Depthwise = ([usize; 2], usize, Shape);
 
 /// The passes over stubs.
 pub(crate) struct Shaping<'a> {
     pub(crate) graph: &'a mut Graph,
     pub(crate) stubs: &'a mut Stubs,
     pub(crate) device: &'a Device,
-    /// Channels of dense blocks that were found, by kernel, step and input.
-    pub(crate) blocks: Vec<(BlockKey, usize)>,
+    /// Channels of dense blocks that were found in this network.
+    pub(crate) blocks: Vec<(Depthwise, usize)>,
 }
 
 impl Shaping<'_> {
