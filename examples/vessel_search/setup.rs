@@ -77,10 +77,11 @@ pub(crate) fn ranking(configuration: &Configuration) -> Result<(Vec<Measure>, Ra
     Ok((measures, Ranking::Pareto { directions }))
 }
 
-/// How a network trained with `training` is fine-tuned for so many epochs; `None` without epochs.
+/// How a network trained with `training` is fine-tuned for so many epochs; `None` without epochs. Of the settings of alignment
+/// powers of two recover most, see docs/NUMERICS.md.
 fn fine_tuning(training: &TrainSettings, epochs: usize) -> Option<TrainSettings> {
     let learning_rate = TrainSettings::finetune(epochs).learning_rate;
-    (epochs > 0).then(|| TrainSettings { learning_rate, epochs, ..training.clone() })
+    (epochs > 0).then(|| TrainSettings { learning_rate, epochs, power_scales: true, ..training.clone() })
 }
 
 /// How the winner alone is fine-tuned.
