@@ -11,7 +11,7 @@ use boresight::core::{SearchSpace, Seed, Stream};
 use boresight::deploy::onnx::{Export, Form, Opset};
 use boresight::deploy::{Band, Deployment, Simulator, tolerance};
 use boresight::ir::{InputForm, Network, Role, Weights};
-use boresight::numerics::NumericProfile;
+use boresight::numerics::{Format, NumericProfile};
 use boresight::space::{SpaceSettings, UnetSpace, supports_everything};
 use clap::Parser;
 use serde::Serialize;
@@ -104,11 +104,11 @@ impl Drawn {
         let profile = match form {
             Form::Fp32 => NumericProfile::f32(),
             Form::Fp16 => NumericProfile::ieee_f16(),
-            Form::Fp16Weights => {
-                let name = "fp16-weights".to_owned();
-                let NumericProfile { constants, .. } = NumericProfile::ieee_f16();
-                NumericProfile { name, constants, ..NumericProfile::f32() }
-            }
+            Form::Fp16Weights => NumericProfile {
+                name: "fp16-weights".to_owned(),
+                weights: Format::F16,
+                ..NumericProfile::f32()
+            },
         };
         let deployment = Deployment::convert(&self.network, &weights, &bands, self.input(), &profile)?;
         // A border goes into biases, which FP16 then rounds: another network by more than these tolerances say.
