@@ -50,6 +50,12 @@ def pieces(line):
     per_group = outputs // groups
     whole = [interleaved(kernels[at : at + per_group], inputs, taps) for at in range(0, outputs, per_group)]
     alternatives = [whole, [packed(line["weights"])]]
+    # The compiler may have added input channels of zeros.
+    for more in (4, 8, 16, 32):
+        wide = -(-inputs // more) * more
+        if wide > inputs:
+            filled = [kernel + [0] * ((wide - inputs) * taps) for kernel in kernels]
+            alternatives.append([interleaved(filled[at : at + per_group], wide, taps) for at in range(0, outputs, per_group)])
     # Cut over its input channels, each part is laid out by itself.
     for parts in range(2, 16):
         part = -(-inputs // parts)
