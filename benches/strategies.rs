@@ -44,7 +44,7 @@ fn nsga2(criterion: &mut Criterion) -> Result<(), Box<dyn Error>> {
         bencher.iter(|| {
             for at in 0..trials {
                 let context = Context::new(Seed::new(1));
-                let _ = black_box(problem.evaluate(&vectors[at % POPULATION], &context));
+                assert!(black_box(problem.evaluate(&vectors[at % POPULATION], &context)).is_ok());
             }
         });
     });

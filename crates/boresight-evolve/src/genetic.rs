@@ -1,10 +1,10 @@
 //! The genetic algorithm of the paper, as ask and tell.
 
+use crate::batch::Batch;
 use crate::parts::{Rival, Survivor};
-use crate::{Candidate, Error, Parts, Pending, Ranking, Standing};
+use crate::{Candidate, Error, Parts, Ranking, Standing};
 use boresight_core::{Evolvable, Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 
 /// How often a child is varied anew, and then a fresh member sampled, before its place stays empty.
 const TRIES: u64 = 100;
@@ -125,10 +125,8 @@ pub struct GeneticAlgorithm<S: SearchSpace> {
     seed: Seed,
     generation: usize,
     sampled: u64,
-    queue: VecDeque<Proposal<S::Genotype>>,
-    pending: Pending<S::Genotype>,
+    batch: Batch<S::Genotype>,
     elites: Vec<Trial<S::Genotype>>,
-    told: Vec<Trial<S::Genotype>>,
 }
 
 impl<S: Evolvable> GeneticAlgorithm<S> {
@@ -161,10 +159,8 @@ impl<S: SearchSpace> GeneticAlgorithm<S> {
             seed,
             generation: 0,
             sampled: 0,
-            queue: VecDeque::new(),
-            pending: Pending::default(),
+            batch: Batch::default(),
             elites: Vec::new(),
-            told: Vec::new(),
         })
     }
 
@@ -175,7 +171,7 @@ impl<S: SearchSpace> GeneticAlgorithm<S> {
 
     /// Fills the queue with the next generation, if there is one.
     fn advance(&mut self) {
-        let nothing_new = self.generation > 0 && self.told.is_empty();
+        let nothing_new = self.generation > 0 && self.batch.told.is_empty();
         if nothing_new || self.generation == self.settings.generations {
             return;
         }
@@ -192,16 +188,16 @@ impl<S: SearchSpace> GeneticAlgorithm<S> {
             let seed = generation.derive("child", place as u64);
             let child = if place < children { self.vary(&pool, seed) } else { None };
             let proposal = child.or_else(|| self.sample(seed));
-            self.queue.extend(proposal);
+            self.batch.queue.extend(proposal);
         }
         self.elites = population.into_iter().take(self.settings.elites).map(|(trial, _)| trial).collect();
     }
 
     /// Elites and newcomers of the finished generation, in the order of the survival.
     fn take_population(&mut self) -> Vec<Member<S::Genotype>> {
-        self.told.sort_unstable_by_key(|trial| trial.id);
+        self.batch.put_in_order();
         let mut trials = std::mem::take(&mut self.elites);
-        trials.append(&mut self.told);
+        trials.append(&mut self.batch.told);
         let candidates: Vec<Candidate<'_>> = trials.iter().map(Candidate::from).collect();
         let (size, seed) = (self.settings.population, self.seed.derive("survival", self.generation as u64));
         let survivors = self.parts.survival.survive(&self.parts.ranking, &candidates, size, seed);
@@ -277,17 +273,14 @@ impl<S: SearchSpace> Strategy for GeneticAlgorithm<S> {
     type Genotype = S::Genotype;
 
     fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
-        if self.queue.is_empty() && self.pending.is_empty() {
+        if self.batch.is_over() {
             self.advance();
         }
-        let count = limit.min(self.queue.len());
-        self.queue.drain(..count).map(|proposal| self.pending.add(proposal)).collect()
+        self.batch.hand_out(limit)
     }
 
     fn tell(&mut self, trial: Trial<S::Genotype>) -> Result<(), TellError> {
         self.parts.ranking.accept(&trial)?;
-        self.pending.take(&trial)?;
-        self.told.push(trial);
-        Ok(())
+        self.batch.take(trial)
     }
 }

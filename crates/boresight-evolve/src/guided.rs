@@ -1,12 +1,12 @@
 //! Predictor-guided search: a surrogate says which candidates are worth their evaluation.
 
+use crate::batch::Batch;
 use crate::parts::{FromSpace, Mutation, Repair, Sampling, Unchanged};
 use crate::process::{Kernel, Process};
 use crate::source::Source;
-use crate::{Error, Novelty, Pending, Ranking};
+use crate::{Error, Novelty, Ranking};
 use boresight_core::{Evolvable, Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
 use std::fmt::Debug;
 
 /// How many draws in a row may yield nothing new before the space counts as exhausted.
@@ -197,9 +197,7 @@ pub struct GuidedSearch<S: SearchSpace> {
     seed: Seed,
     source: Source,
     asked: usize,
-    queue: VecDeque<Proposal<S::Genotype>>,
-    pending: Pending<S::Genotype>,
-    told: Vec<Trial<S::Genotype>>,
+    batch: Batch<S::Genotype>,
     /// The kernel, and on how many trials it was chosen.
     kernel: Option<(Kernel, usize)>,
     exhausted: bool,
@@ -220,9 +218,7 @@ impl<S: SearchSpace> GuidedSearch<S> {
             seed,
             source: Source::new(seed, TRIES),
             asked: 0,
-            queue: VecDeque::new(),
-            pending: Pending::default(),
-            told: Vec::new(),
+            batch: Batch::default(),
             kernel: None,
             exhausted: false,
         })
@@ -230,23 +226,25 @@ impl<S: SearchSpace> GuidedSearch<S> {
 
     fn refill(&mut self) {
         let left = self.settings.trials - self.asked;
-        if self.told.is_empty() {
+        if self.batch.told.is_empty() {
             let initial = self.settings.initial.min(left);
-            self.queue = (0..initial).map_while(|_| self.fresh()).collect();
+            self.batch.queue = (0..initial).map_while(|_| self.fresh()).collect();
         } else {
-            self.told.sort_unstable_by_key(|trial| trial.id);
+            self.batch.put_in_order();
             self.guide(self.settings.round.min(left));
         }
-        self.exhausted = self.queue.is_empty();
+        self.exhausted = self.batch.queue.is_empty();
     }
 
     /// Queues so many of what the surrogate values most.
     fn guide(&mut self, places: usize) {
-        let order = self.parts.ranking.order(&self.told);
+        let order = self.parts.ranking.order(&self.batch.told);
         let known = self.remembered(&order);
-        let scale = Scale::of(known.iter().map(|&at| self.features(&self.told[at].proposal.genotype)));
-        let points: Vec<Vec<f64>> =
-            known.iter().map(|&at| scale.apply(self.features(&self.told[at].proposal.genotype))).collect();
+        let scale = Scale::of(known.iter().map(|&at| self.features(&self.batch.told[at].proposal.genotype)));
+        let points: Vec<Vec<f64>> = known
+            .iter()
+            .map(|&at| scale.apply(self.features(&self.batch.told[at].proposal.genotype)))
+            .collect();
         let seed = self.seed.derive("round", self.asked as u64);
         let mut surrogate: Option<(Process, Vec<Vec<f64>>)> = None;
         for place in 0..places as u64 {
@@ -274,10 +272,10 @@ impl<S: SearchSpace> GuidedSearch<S> {
             let chosen = rated.into_iter().find(|(_, genotype, ..)| novelty.admit(genotype));
             let Some((_, genotype, parent, point)) = chosen else {
                 let fresh = self.fresh();
-                self.queue.extend(fresh);
+                self.batch.queue.extend(fresh);
                 continue;
             };
-            self.queue.push_back(Proposal::new(genotype).descending_from(parent.into_iter().collect()));
+            self.batch.queue.push_back(Proposal::new(genotype).descending_from(parent.into_iter().collect()));
             process.add(point.clone());
             lies.push(point);
         }
@@ -290,7 +288,7 @@ impl<S: SearchSpace> GuidedSearch<S> {
             return (0..order.len()).collect();
         }
         let mut known: Vec<usize> = order[..memory / 2].to_vec();
-        for at in (0..self.told.len()).rev() {
+        for at in (0..self.batch.told.len()).rev() {
             if known.len() == memory {
                 break;
             }
@@ -308,7 +306,7 @@ impl<S: SearchSpace> GuidedSearch<S> {
 
     /// One value for each of these trials, of which less is better.
     fn joined(&self, known: &[usize], seed: Seed) -> Vec<f64> {
-        let minimised = |at: usize| self.parts.ranking.minimised(&self.told[at].verdict);
+        let minimised = |at: usize| self.parts.ranking.minimised(&self.batch.told[at].verdict);
         let rows: Vec<Option<Vec<f64>>> = known.iter().map(|&at| minimised(at)).collect();
         let scale = Scale::of(rows.iter().flatten().cloned());
         let count = rows.iter().flatten().next().map_or(0, Vec::len);
@@ -345,7 +343,7 @@ impl<S: SearchSpace> GuidedSearch<S> {
         let parents = &order[..order.len().min(order.len().div_ceil(10).max(5))];
         let candidate = |index: usize| {
             let seed = seed.derive("candidate", index as u64);
-            let parent = seed.derive("parent", 0).stream().pick(parents).map(|&at| &self.told[at]);
+            let parent = seed.derive("parent", 0).stream().pick(parents).map(|&at| &self.batch.told[at]);
             let (genotype, parent) = match parent.filter(|_| !index.is_multiple_of(4)) {
                 Some(parent) => {
                     let mutant =
@@ -372,20 +370,17 @@ impl<S: SearchSpace> Strategy for GuidedSearch<S> {
     type Genotype = S::Genotype;
 
     fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
-        let told = self.queue.is_empty() && self.pending.is_empty();
-        if limit > 0 && told && !self.exhausted && self.asked < self.settings.trials {
+        if limit > 0 && self.batch.is_over() && !self.exhausted && self.asked < self.settings.trials {
             self.refill();
         }
-        let count = limit.min(self.queue.len());
-        self.asked += count;
-        self.queue.drain(..count).map(|proposal| self.pending.add(proposal)).collect()
+        let proposals = self.batch.hand_out(limit);
+        self.asked += proposals.len();
+        proposals
     }
 
     fn tell(&mut self, trial: Trial<S::Genotype>) -> Result<(), TellError> {
         self.parts.ranking.accept(&trial)?;
-        self.pending.take(&trial)?;
-        self.told.push(trial);
-        Ok(())
+        self.batch.take(trial)
     }
 }
 

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod batch;
 pub mod benchmarks;
 mod error;
 mod evolution;

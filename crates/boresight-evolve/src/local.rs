@@ -1,8 +1,9 @@
 //! Local search: explore the neighbours of the best, move on, start again.
 
+use crate::batch::Batch;
 use crate::parts::{FromSpace, Mutants, Neighbourhood, Repair, Sampling, Unchanged};
 use crate::source::Source;
-use crate::{Candidate, Error, Novelty, Pending, Ranking};
+use crate::{Candidate, Error, Novelty, Ranking};
 use boresight_core::{Evolvable, Proposal, SearchSpace, Seed, Strategy, TellError, Trial, TrialId};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, VecDeque};
@@ -75,10 +76,8 @@ pub struct LocalSearch<S: SearchSpace> {
     seed: Seed,
     source: Source,
     asked: usize,
-    /// What is left of the running round.
-    round: VecDeque<Proposal<S::Genotype>>,
-    pending: Pending<S::Genotype>,
-    told: Vec<Trial<S::Genotype>>,
+    /// The running round.
+    batch: Batch<S::Genotype>,
     /// The members of the climb that no other of it beats.
     kept: Vec<Trial<S::Genotype>>,
     explored: BTreeSet<TrialId>,
@@ -107,9 +106,7 @@ impl<S: SearchSpace> LocalSearch<S> {
             seed,
             source: Source::new(seed, TRIES),
             asked: 0,
-            round: VecDeque::new(),
-            pending: Pending::default(),
-            told: Vec::new(),
+            batch: Batch::default(),
             kept: Vec::new(),
             explored: BTreeSet::new(),
             current: None,
@@ -120,25 +117,25 @@ impl<S: SearchSpace> LocalSearch<S> {
     /// Decides what is tried next, once the last round is told.
     fn advance(&mut self) {
         self.settle();
-        while self.round.is_empty() && !self.kept.is_empty() {
+        while self.batch.queue.is_empty() && !self.kept.is_empty() {
             if self.current.is_none() && !self.explore_next() {
                 self.kept.clear();
                 self.explored.clear();
             }
             self.fill_round();
         }
-        if self.round.is_empty() {
+        if self.batch.queue.is_empty() {
             let starts = self.settings.starts.min(self.settings.trials - self.asked);
-            self.round = (0..starts).map_while(|_| self.fresh()).collect();
+            self.batch.queue = (0..starts).map_while(|_| self.fresh()).collect();
         }
-        self.exhausted = self.round.is_empty();
-        self.round.truncate(self.settings.trials - self.asked);
+        self.exhausted = self.batch.queue.is_empty();
+        self.batch.queue.truncate(self.settings.trials - self.asked);
     }
 
     /// Takes the told round into the climb and drops what is beaten.
     fn settle(&mut self) {
-        self.told.sort_unstable_by_key(|trial| trial.id);
-        self.kept.append(&mut self.told);
+        self.batch.put_in_order();
+        self.kept.append(&mut self.batch.told);
         let candidates: Vec<Candidate<'_>> = self.kept.iter().map(Candidate::from).collect();
         let mut standings = self.parts.ranking.standings(&candidates).into_iter();
         self.kept.retain(|_| standings.next().is_some_and(|standing| standing.layer == 0));
@@ -168,13 +165,13 @@ impl<S: SearchSpace> LocalSearch<S> {
     /// Moves new neighbours of the explored member into the round.
     fn fill_round(&mut self) {
         let Some((parent, neighbours)) = &mut self.current else { return };
-        while self.round.len() < self.settings.round {
+        while self.batch.queue.len() < self.settings.round {
             let Some(genotype) = neighbours.pop_front() else {
                 self.current = None;
                 return;
             };
             if self.parts.novelty.admit(&genotype) {
-                self.round.push_back(Proposal::new(genotype).descending_from(vec![*parent]));
+                self.batch.queue.push_back(Proposal::new(genotype).descending_from(vec![*parent]));
             }
         }
     }
@@ -189,19 +186,16 @@ impl<S: SearchSpace> Strategy for LocalSearch<S> {
     type Genotype = S::Genotype;
 
     fn ask(&mut self, limit: usize) -> Vec<Proposal<S::Genotype>> {
-        let told = self.round.is_empty() && self.pending.is_empty();
-        if limit > 0 && told && !self.exhausted && self.asked < self.settings.trials {
+        if limit > 0 && self.batch.is_over() && !self.exhausted && self.asked < self.settings.trials {
             self.advance();
         }
-        let count = limit.min(self.round.len());
-        self.asked += count;
-        self.round.drain(..count).map(|proposal| self.pending.add(proposal)).collect()
+        let proposals = self.batch.hand_out(limit);
+        self.asked += proposals.len();
+        proposals
     }
 
     fn tell(&mut self, trial: Trial<S::Genotype>) -> Result<(), TellError> {
         self.parts.ranking.accept(&trial)?;
-        self.pending.take(&trial)?;
-        self.told.push(trial);
-        Ok(())
+        self.batch.take(trial)
     }
 }

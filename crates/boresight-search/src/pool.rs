@@ -23,7 +23,7 @@ pub(crate) struct Done<J> {
 
 /// Hands out jobs and takes verdicts. A job is a [`Job`], owned or borrowed.
 pub(crate) trait Desk<J> {
-    /// The next job to start; `None` when none may start for now. It is asked again whenever a job has ended.
+    /// The next job to start; `None` when none may start before another has ended, whereupon it is asked again.
     fn next(&mut self) -> Option<J>;
     fn done(&mut self, done: Done<J>);
 }

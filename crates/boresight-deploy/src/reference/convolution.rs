@@ -43,7 +43,7 @@ impl Convolution<'_> {
                 }
             }
         }
-        sum.result(self.bias.get(output).copied().unwrap_or(0.0))
+        sum.result(if self.bias.is_empty() { 0.0 } else { self.bias[output] })
     }
 
     /// The value at a row and column of the padded input.

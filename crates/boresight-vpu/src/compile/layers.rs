@@ -82,7 +82,7 @@ pub(crate) struct Layers {
     /// For each node, how many read its value.
     counts: Vec<u32>,
     /// For each node, the layer that makes its value.
-    maker: Vec<Option<u32>>,
+    maker: Vec<Option<usize>>,
     /// For each node, the layers that read its value.
     readers: Vec<SmallVec<[u32; 4]>>,
 }
@@ -105,7 +105,7 @@ impl Layers {
 
     /// The layer that does the work of `node`; the input and what is left out have none.
     pub(crate) fn of(&self, node: NodeId) -> Option<&Layer> {
-        let at = self.maker[node.index()]? as usize;
+        let at = self.maker[node.index()]?;
         self.seen[at].then(|| &self.list[at])
     }
 
@@ -146,7 +146,7 @@ impl Reading<'_> {
     }
 
     fn add(&mut self, act: Act, node: NodeId, inputs: Inputs) {
-        self.lists.maker[node.index()] = u32::try_from(self.lists.list.len()).ok();
+        self.lists.maker[node.index()] = Some(self.lists.list.len());
         self.lists.list.push(Layer { act, node, more: SmallVec::new(), inputs });
     }
 
@@ -191,9 +191,9 @@ impl Reading<'_> {
         let source = self.source(node, 0);
         if self.is_sole(source)
             && let Some(maker) = self.lists.maker[source.index()]
-            && matches!(self.lists.list[maker as usize].act, Act::Conv { .. } | Act::Transposed { .. })
+            && matches!(self.lists.list[maker].act, Act::Conv { .. } | Act::Transposed { .. })
         {
-            self.lists.list[maker as usize].node = id;
+            self.lists.list[maker].node = id;
             self.lists.maker[id.index()] = Some(maker);
             return;
         }
@@ -206,7 +206,7 @@ impl Reading<'_> {
         let same = |layer: &Layer| layer.act == Act::Slices && layer.inputs[0] == source;
         if let Some(at) = self.lists.list.iter().position(same) {
             self.lists.list[at].more.push(id);
-            self.lists.maker[id.index()] = u32::try_from(at).ok();
+            self.lists.maker[id.index()] = Some(at);
         } else {
             self.add(Act::Slices, id, smallvec![source]);
         }

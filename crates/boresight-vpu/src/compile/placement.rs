@@ -76,8 +76,7 @@ impl Placement {
     pub(crate) fn renew_order(&mut self) {
         if std::mem::take(&mut self.stale) {
             self.flow.reorder();
-            // Where there is no room, the trials that follow are told.
-            let _ = self.trials.settle(&self.needs, &self.flow.order, self.room);
+            self.trials.settle(&self.needs, &self.flow.order, self.room);
             self.reach.look(&self.needs, &self.flow.order);
         }
     }
@@ -136,7 +135,8 @@ impl Placement {
     fn spill(&mut self) -> Result<(), StageId> {
         let mut failed = Vec::new();
         self.needs.look(&self.graph);
-        while let Err(stage) = self.trials.settle(&self.needs, &self.flow.order, self.room) {
+        self.trials.settle(&self.needs, &self.flow.order, self.room);
+        while let Some(stage) = self.trials.failed() {
             if failed.contains(&stage) {
                 return Err(stage);
             }
@@ -160,6 +160,7 @@ impl Placement {
             self.needs.look(&self.graph);
             self.flow.look(&self.graph);
             self.flow.reorder();
+            self.trials.settle(&self.needs, &self.flow.order, self.room);
         }
         Ok(())
     }

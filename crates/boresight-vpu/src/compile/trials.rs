@@ -47,11 +47,8 @@ pub(crate) struct Trials {
 }
 
 impl Trials {
-    /// Runs everything from the start.
-    ///
-    /// # Errors
-    /// The stage for which there is no room, or too few cores.
-    pub(crate) fn settle(&mut self, needs: &Needs, order: &[StageId], room: Room) -> Result<(), StageId> {
+    /// Runs everything from the start; [`Trials::failed`] tells for which stage there is no room, or too few cores.
+    pub(crate) fn settle(&mut self, needs: &Needs, order: &[StageId], room: Room) {
         self.now.clear();
         self.fresh.clear();
         self.holes.clear();
@@ -67,7 +64,6 @@ impl Trials {
             self.mark();
         }
         std::mem::swap(&mut self.marks, &mut self.fresh);
-        self.failed.map_or(Ok(()), Err)
     }
 
     /// The stage for which there is no room in the run that holds.
