@@ -14,8 +14,8 @@ pub use objective::{Direction, Objective};
 pub use observer::{Ignore, Observer};
 pub use quantity::{Joules, Seconds};
 pub use roles::{
-    Cost, CostModel, Evaluator, Evolvable, Fit, Genotype, SearchSpace, StageCost, Strategy, TellError,
-    TrainEvent, Trainer,
+    Cost, CostModel, Evaluator, Evolvable, Fit, Genotype, SearchSpace, Strategy, TellError, TrainEvent,
+    Trainer,
 };
 pub use seed::{Seed, Stream};
 pub use store::{Memory, Store};

@@ -3,7 +3,6 @@
 use crate::{Context, Joules, Objective, Observer, Outcome, Proposal, Seconds, Seed, Trial, TrialId};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use std::borrow::Cow;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -160,18 +159,10 @@ pub trait Trainer<N: ?Sized>: Send + Sync {
     ) -> Result<Fit<Self::Model>, Self::Error>;
 }
 
-/// One stage of a network on a device.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct StageCost {
-    /// The node that it comes from.
-    pub name: String,
-    /// The unit that runs it, such as `NCE`, `SHAVE` or `DMA`.
-    pub unit: Cow<'static, str>,
-    /// Time that it takes.
-    pub time: Seconds,
-}
-
 /// What a network costs on a device; predictions, not measurements.
+///
+/// These are the terms by which a search compares thousands of networks; where the time of one of them goes, its cost
+/// model tells in words of its own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Cost {
     /// From input at the host to output at the host, for one image.
@@ -191,8 +182,6 @@ pub struct Cost {
     /// model knows.
     #[serde(default)]
     pub utilisation: Option<f64>,
-    /// Every stage in the order of execution.
-    pub stages: Vec<StageCost>,
 }
 
 /// Predicts what a network costs on one device.

@@ -97,7 +97,6 @@ mod tests {
             peak_memory: 7,
             memory_traffic: None,
             utilisation: None,
-            stages: Vec::new(),
         }
     }
 

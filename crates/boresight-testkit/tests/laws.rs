@@ -2,7 +2,7 @@
 
 use boresight_core::{
     Accumulate, Context, Cost, CostModel, Direction, Evaluator, Evolvable, Fit, Memory, Metric, Objective,
-    Observer, Outcome, SearchSpace, Seconds, Seed, StageCost, Store, TrainEvent, Trainer,
+    Observer, Outcome, SearchSpace, Seconds, Seed, Store, TrainEvent, Trainer,
 };
 use boresight_testkit::{
     accumulate_laws, cost_model_laws, decode_laws, durable_store_laws, evaluator_laws, evolvable_laws,
@@ -98,8 +98,6 @@ impl CostModel<u64> for Toy {
 
     fn estimate(&self, network: &u64) -> Result<Cost, Infallible> {
         let latency = if self.lie == Lie::LosesNumbers { f64::INFINITY } else { 1.0 + *network as f64 };
-        let stage = if self.lie == Lie::Escapes { 2.0 * latency } else { latency / 2.0 };
-        let time = Seconds(stage);
         Ok(Cost {
             latency: Seconds(latency),
             fps: 1.0 + self.perhaps_moved(0) as f64,
@@ -107,8 +105,7 @@ impl CostModel<u64> for Toy {
             energy: None,
             peak_memory: 0,
             memory_traffic: None,
-            utilisation: None,
-            stages: vec![StageCost { name: "all".into(), unit: "CPU".into(), time }],
+            utilisation: Some(if self.lie == Lie::Escapes { 2.0 } else { 0.5 }),
         })
     }
 }
@@ -280,8 +277,8 @@ fn an_endless_latency_is_found() {
 }
 
 #[test]
-#[should_panic(expected = "no stage takes longer than the whole")]
-fn a_stage_longer_than_the_whole_is_found() {
+#[should_panic(expected = "utilisation lies between 0 and 1")]
+fn a_device_that_does_more_than_it_can_is_found() {
     cost_model_laws(&Toy::new(Lie::Escapes), &7);
 }
 

@@ -3,6 +3,8 @@
 //! A tile that starts in the middle of the image still gets the padding of the whole convolution on both sides, since
 //! the engine pads every tile alike. It therefore computes surplus lines at its edges, which are cut off afterwards.
 
+use smallvec::SmallVec;
+
 /// One axis, height or width, of a convolution or pooling.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
@@ -15,6 +17,9 @@ pub(crate) struct Axis {
     /// Lines added on either side.
     pub(crate) padding: usize,
 }
+
+/// Tiles along one axis, in place where there is one.
+pub(crate) type Spans = SmallVec<[Span; 1]>;
 
 /// A tile along one axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,9 +92,9 @@ impl Axis {
     }
 
     /// Tiles that compute at most `limit` lines each; `None` where surplus lines leave no room for others.
-    pub(crate) fn split(self, limit: usize, overhang: Overhang) -> Option<Vec<Span>> {
+    pub(crate) fn split(self, limit: usize, overhang: Overhang) -> Option<Spans> {
         let reachable = self.output_of(self.input, overhang);
-        let mut spans = Vec::new();
+        let mut spans = Spans::new();
         let mut start = 0;
         while start < self.output {
             let mut end = self.output.min(start + limit).min(reachable);
@@ -110,13 +115,13 @@ impl Axis {
     }
 
     /// Tiles of a 3x3 convolution that is pooled 2x2 in the same stage, each with at most `limit` pooled lines.
-    pub(crate) fn split_pooled(self, limit: usize) -> Option<Vec<Span>> {
+    pub(crate) fn split_pooled(self, limit: usize) -> Option<Spans> {
         let pooled = self.input / 2;
         let limit = if pooled > limit && limit.is_multiple_of(2) { limit - 1 } else { limit };
         if limit < 3 {
             return None;
         }
-        let mut spans = Vec::new();
+        let mut spans = Spans::new();
         let (mut input_start, mut output_start) = (0, 0);
         loop {
             let input_end = (input_start + 2 * limit).min(self.input);

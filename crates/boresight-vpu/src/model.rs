@@ -1,6 +1,7 @@
 //! The cost model: what compiles, what it costs, for one network or many.
 
 use crate::compile::{Refusal, compile, runs};
+use crate::predict::cost;
 use crate::support::{check, unsupported};
 use crate::{Device, Error, Prediction, StageRow, Unit, Work};
 use boresight_core::{Cost, CostModel};
@@ -135,14 +136,16 @@ impl CostModel<Network> for Vpu {
     }
 
     fn estimate(&self, network: &Network) -> Result<Cost, Error> {
-        self.predict(network).map(Cost::from)
+        check(network, &self.device)?;
+        compile(network, &self.device, |compiled| cost(network, &self.device, compiled))
+            .map_err(|refusal| self.refused(network, refusal))
     }
 }
 
 /// A cost model that remembers what it said of networks of equal structure.
 ///
-/// Names of nodes are no part of the structure, so the stages of a remembered cost may have the names of another
-/// network's nodes.
+/// Names of nodes are no part of the structure, though the compiler may take readers of one map in another order where
+/// their names sort otherwise; names that follow from the structure, as in the networks of a space, never do.
 #[derive(Debug)]
 pub struct Remembering<M> {
     model: M,

@@ -1,9 +1,9 @@
 //! Time, energy, memory and throughput of a network's stages.
 
-use crate::compile::Compiled;
-use crate::stage::{StageRow, Unit, Work, rows};
+use crate::compile::{Compiled, Detail};
+use crate::stage::{StageRow, Unit, Work, each_row};
 use crate::{Description, Device};
-use boresight_core::{Cost, Joules, Seconds, StageCost};
+use boresight_core::{Cost, Joules, Seconds};
 use boresight_ir::{Network, Op};
 use std::fmt;
 
@@ -69,45 +69,100 @@ pub struct Advice {
     pub saves: Seconds,
 }
 
-impl Prediction {
-    pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled<'_>) -> Self {
-        let description = device.description();
-        let mut stages = rows(network, compiled);
+/// What the stages of a network come to.
+struct Totals {
+    /// Seconds on the device.
+    time: f64,
+    /// Stages, those beside another one among them.
+    stages: usize,
+    nce_cycles: u64,
+    external_bytes: u64,
+    /// Whether vector cores convolve.
+    software: bool,
+}
+
+impl Totals {
+    /// The sums over all stages, each of which gets its time and is handed to `keep`.
+    fn of(
+        compiled: &Compiled<'_>,
+        description: &Description,
+        name: impl Fn(&Detail) -> String,
+        mut keep: impl FnMut(StageRow),
+    ) -> Self {
+        let mut totals = Self { time: 0.0, stages: 0, nce_cycles: 0, external_bytes: 0, software: false };
         let (mut host, rates) = (0.0, description.unit_seconds());
-        for row in &mut stages {
-            let time = seconds(row, &rates);
+        each_row(compiled, name, |mut row| {
+            let time = seconds(&row, &rates);
             row.time = Seconds(if row.beside { (time - host).max(0.0) } else { time });
             host = time;
-        }
-        let (input, output) = (network.input_shape().len(), network.output_shape().len());
-        let form = description.transfer;
-        let moved = (input * form.bytes() + output * form.result_bytes()) as f64;
-        let transfer = moved / device.link().bytes_per_second;
-        let on_device: f64 = stages.iter().map(|row| row.time.0).sum();
-        let latency = on_device + transfer;
-        let nce_cycles = stages.iter().map(StageRow::dump_cycles).sum();
+            totals.time += row.time.0;
+            totals.stages += 1;
+            totals.nce_cycles += row.dump_cycles();
+            totals.external_bytes += row.external_bytes;
+            totals.software |= row.work == Work::Multiplying;
+            keep(row);
+        });
+        totals
+    }
+
+    fn cost(&self, network: &Network, device: &Device, compiled: &Compiled<'_>) -> Cost {
+        let description = device.description();
+        let transfer = transfer(network, device);
+        let latency = self.time + transfer;
         let streams = f64::from(description.streams);
         // Each stream has its own engine and cores; external memory and link are everybody's.
         let contention = if description.streams > 1 { description.rates.contention } else { 0.0 };
-        let interval = (on_device * (1.0 + contention) / streams).max(transfer).max(latency / streams);
+        let interval = (self.time * (1.0 + contention) / streams).max(transfer).max(latency / streams);
         let peak = description.clock_hz * description.nce.lanes as f64;
-        let [low, high] = description.calibration.band;
-        Self {
-            nce_cycles,
-            cmx_bytes: compiled.memory.on_chip_peak as u64,
-            ddr_bytes: compiled.memory.external_peak() as u64,
-            ddr_traffic: stages.iter().map(|row| row.external_bytes).sum(),
-            blob_bytes: compiled.blob_bytes(),
+        Cost {
             latency: Seconds(latency),
-            transfer: Seconds(transfer),
-            band: [Seconds(latency * low), Seconds(latency * high)],
-            beyond: beyond(description, nce_cycles, &stages),
             fps: 1.0 / interval,
             streams: description.streams,
             energy: description
                 .power
-                .map(|power| Joules(power.busy_watts * on_device + power.waiting_watts * transfer)),
-            utilisation: network.macs() as f64 / (peak * on_device),
+                .map(|power| Joules(power.busy_watts * self.time + power.waiting_watts * transfer)),
+            peak_memory: compiled.memory.on_chip_bytes(),
+            memory_traffic: Some(self.external_bytes),
+            utilisation: Some(network.macs() as f64 / (peak * self.time)),
+        }
+    }
+}
+
+/// Seconds that image and result are on the link.
+fn transfer(network: &Network, device: &Device) -> f64 {
+    let (input, output) = (network.input_shape().len(), network.output_shape().len());
+    let form = device.description().transfer;
+    (input * form.bytes() + output * form.result_bytes()) as f64 / device.link().bytes_per_second
+}
+
+/// What a network costs, without a word on its stages.
+pub(crate) fn cost(network: &Network, device: &Device, compiled: &Compiled<'_>) -> Cost {
+    Totals::of(compiled, device.description(), |_| String::new(), drop).cost(network, device, compiled)
+}
+
+impl Prediction {
+    pub(crate) fn new(network: &Network, device: &Device, compiled: &Compiled<'_>) -> Self {
+        let description = device.description();
+        let mut stages = Vec::with_capacity(compiled.order.len());
+        let name =
+            |stage: &Detail| [network.nodes()[stage.node as usize].name.as_str(), stage.suffix].concat();
+        let totals = Totals::of(compiled, description, name, |row| stages.push(row));
+        let cost = totals.cost(network, device, compiled);
+        let band = description.calibration.band.map(|factor| Seconds(cost.latency.0 * factor));
+        Self {
+            nce_cycles: totals.nce_cycles,
+            cmx_bytes: cost.peak_memory,
+            ddr_bytes: compiled.memory.external_bytes(),
+            ddr_traffic: totals.external_bytes,
+            blob_bytes: compiled.blob_bytes(),
+            latency: cost.latency,
+            transfer: Seconds(transfer(network, device)),
+            band,
+            beyond: beyond(description, &totals),
+            fps: cost.fps,
+            streams: cost.streams,
+            energy: cost.energy,
+            utilisation: cost.utilisation.unwrap_or(0.0),
             stages,
         }
     }
@@ -221,33 +276,15 @@ impl Description {
     }
 }
 
-fn beyond(description: &Description, nce_cycles: u64, stages: &[StageRow]) -> Vec<Beyond> {
+fn beyond(description: &Description, totals: &Totals) -> Vec<Beyond> {
     let calibration = &description.calibration;
-    let software = stages.iter().any(|row| row.work == Work::Multiplying);
     [
-        ("the number of cycles of the NCE", nce_cycles as f64, calibration.nce_cycles),
-        ("the number of stages", stages.len() as f64, calibration.stages),
-        ("the number of convolutions on SHAVEs", f64::from(u8::from(software)), [0.0; 2]),
+        ("the number of cycles of the NCE", totals.nce_cycles as f64, calibration.nce_cycles),
+        ("the number of stages", totals.stages as f64, calibration.stages),
+        ("the number of convolutions on SHAVEs", f64::from(u8::from(totals.software)), [0.0; 2]),
     ]
     .into_iter()
     .filter(|(_, found, [low, high])| found < low || found > high)
     .map(|(what, found, range)| Beyond { what, found, range })
     .collect()
-}
-
-impl From<Prediction> for Cost {
-    fn from(prediction: Prediction) -> Self {
-        let stage =
-            |row: StageRow| StageCost { name: row.name, unit: row.unit.word().into(), time: row.time };
-        Self {
-            latency: prediction.latency,
-            fps: prediction.fps,
-            streams: prediction.streams,
-            energy: prediction.energy,
-            peak_memory: prediction.cmx_bytes,
-            memory_traffic: Some(prediction.ddr_traffic),
-            utilisation: Some(prediction.utilisation),
-            stages: prediction.stages.into_iter().map(stage).collect(),
-        }
-    }
 }

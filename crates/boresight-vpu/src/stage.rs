@@ -1,9 +1,9 @@
 //! The stages that a network becomes, as a table.
 
-use crate::compile::{Compiled, Graph, Kind, Shave, StageId, Usage, ValueId};
+use crate::compile::{Compiled, Detail, Graph, Kind, Shave, StageId, Usage, ValueId};
 use crate::nce::Mode;
 use boresight_core::Seconds;
-use boresight_ir::{Network, Shape};
+use boresight_ir::Shape;
 use std::fmt;
 
 /// What runs a stage.
@@ -57,7 +57,7 @@ pub enum Work {
 pub struct StageRow {
     /// The node that it comes from, and what the compiler added.
     pub name: String,
-    /// The node's place in [`Network::nodes`].
+    /// The node's place in [`boresight_ir::Network::nodes`].
     pub node: usize,
     /// What runs it.
     pub unit: Unit,
@@ -104,53 +104,43 @@ impl StageRow {
 /// Bytes of a number in the device.
 const NUMBER_BYTES: u64 = 2;
 
-/// The table of a compiled network, without times.
-pub(crate) fn rows(network: &Network, compiled: &Compiled<'_>) -> Vec<StageRow> {
-    let mut rows = Vec::with_capacity(compiled.order.len());
-    for &id in compiled.order {
-        let stage = compiled.graph.at(id);
-        if stage.kind.is_special() {
-            continue;
-        }
+/// Hands each stage of a compiled network to `take`, in the order of execution, under its `name` and without its time.
+pub(crate) fn each_row(
+    compiled: &Compiled<'_>,
+    name: impl Fn(&Detail) -> String,
+    mut take: impl FnMut(StageRow),
+) {
+    for (id, stage) in compiled.running() {
         let injected = stage.injected.map(|child| (child, compiled.graph.at(child)));
         // What runs beside a stage was added to its inputs and outputs, at the end.
         let [inputs, outputs] =
             injected.map_or([0; 2], |(_, child)| [child.inputs.len(), child.outputs.len()]);
         let ends =
             [&stage.inputs[..stage.inputs.len() - inputs], &stage.outputs[..stage.outputs.len() - outputs]];
-        rows.push(row(network, compiled, id, ends));
+        take(row(compiled, id, name(compiled.graph.detail(id)), ends));
         if let Some((child, stage)) = injected {
-            let mut beside = row(network, compiled, child, [&stage.inputs, &stage.outputs]);
+            let name = name(compiled.graph.detail(child));
+            let mut beside = row(compiled, child, name, [&stage.inputs, &stage.outputs]);
             beside.shaves = compiled.cores[id as usize];
             beside.beside = true;
-            rows.push(beside);
+            take(beside);
         }
     }
-    rows
 }
 
-fn row(
-    network: &Network,
-    compiled: &Compiled<'_>,
-    id: StageId,
-    [inputs, outputs]: [&[ValueId]; 2],
-) -> StageRow {
+fn row(compiled: &Compiled<'_>, id: StageId, name: String, [inputs, outputs]: [&[ValueId]; 2]) -> StageRow {
     let graph = compiled.graph;
-    let stage = graph.at(id);
-    let read = graph.of(inputs[0]).shape;
-    let nce = match stage.kind {
-        Kind::Conv { nce, .. } => Some(nce),
-        _ => None,
-    };
-    let pool = stage.kind == Kind::Pool;
+    let (kind, detail) = (graph.at(id).kind, graph.detail(id));
+    let (read, nce) = (graph.of(inputs[0]).shape, detail.nce);
+    let pool = kind == Kind::Pool;
     let widest = crate::compile::POOL_MODE;
-    let (unit, op, work) = words(stage.kind);
+    let (unit, op, work) = words(kind);
     let bytes = |value: &ValueId| (graph.of(*value).shape.len() * graph.of(*value).width) as u64;
     let outside = |value: &&ValueId| is_external(graph, **value);
-    let coefficients = NUMBER_BYTES * u64::from(stage.coefficients);
+    let coefficients = NUMBER_BYTES * u64::from(detail.coefficients);
     StageRow {
-        name: [network.nodes()[stage.node as usize].name.as_str(), stage.suffix].concat(),
-        node: stage.node as usize,
+        name,
+        node: detail.node as usize,
         unit,
         op,
         work,
@@ -159,16 +149,13 @@ fn row(
             .map(|nce| nce.descriptors)
             .or_else(|| pool.then(|| read.channels.div_ceil(widest.outputs))),
         cost_cycles: nce.map(|nce| nce.cost),
-        tiles: stage.grid.map(usize::from),
+        tiles: detail.grid.map(usize::from),
         output: graph.of(outputs[0]).shape,
         shaves: compiled.cores[id as usize],
         beside: false,
         bytes: inputs.iter().chain(outputs).map(bytes).sum::<u64>() + coefficients,
         external_bytes: inputs.iter().chain(outputs).filter(outside).map(bytes).sum::<u64>() + coefficients,
-        macs: match stage.kind {
-            Kind::Shave(Shave::Conv(_, macs)) => macs,
-            _ => 0,
-        },
+        macs: detail.macs,
         time: Seconds(0.0),
     }
 }
@@ -181,8 +168,8 @@ fn is_external(graph: &Graph, value: ValueId) -> bool {
 
 fn words(kind: Kind) -> (Unit, &'static str, Work) {
     match kind {
-        Kind::Conv { pooled: false, .. } => (Unit::Nce, "CONV", Work::Convolution),
-        Kind::Conv { pooled: true, .. } => (Unit::Nce, "CONV_POOL", Work::Convolution),
+        Kind::Conv { pooled: false } => (Unit::Nce, "CONV", Work::Convolution),
+        Kind::Conv { pooled: true } => (Unit::Nce, "CONV_POOL", Work::Convolution),
         Kind::Pool => (Unit::Nce, "POOL", Work::Pooling),
         Kind::Shave(shave) => {
             let work = match shave {

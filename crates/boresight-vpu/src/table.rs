@@ -1,7 +1,7 @@
 //! A device of which nothing is known but measured times of layers.
 
 use crate::Error;
-use boresight_core::{Cost, CostModel, Seconds, StageCost};
+use boresight_core::{Cost, CostModel, Seconds};
 use boresight_ir::{Network, Node, Op};
 use std::collections::BTreeMap;
 
@@ -94,28 +94,23 @@ impl CostModel<Network> for Table {
     }
 
     fn estimate(&self, network: &Network) -> Result<Cost, Error> {
-        let mut stages = Vec::new();
+        let mut latency = 0.0;
         for node in network.nodes().iter().filter(|node| !matches!(node.op, Op::Input | Op::Dropout { .. })) {
-            let seconds = self.seconds(network, node).ok_or_else(|| Error::NotMeasured {
+            latency += self.seconds(network, node).ok_or_else(|| Error::NotMeasured {
                 device: self.name.clone(),
                 node: node.name.clone(),
                 op: node.op.name(),
             })?;
-            let time = Seconds(seconds);
-            stages.push(StageCost { name: node.name.clone(), unit: "device".into(), time });
         }
-        let latency: f64 = stages.iter().map(|stage| stage.time.0).sum();
         let widest = network.nodes().iter().map(|node| 2 * node.shape.len() as u64).max().unwrap_or(0);
-        let latency = Seconds(latency);
         Ok(Cost {
-            latency,
-            fps: 1.0 / latency.0,
+            latency: Seconds(latency),
+            fps: 1.0 / latency,
             streams: 1,
             energy: None,
             peak_memory: widest,
             memory_traffic: None,
             utilisation: None,
-            stages,
         })
     }
 }

@@ -5,9 +5,10 @@
 
 mod pooling;
 
-use crate::axis::{Axis, Overhang, Span};
+use crate::axis::{Axis, Overhang, Span, Spans};
 use crate::nce::{ConvTile, Nce, NceCost, line_bytes};
 use serde::{Deserialize, Serialize};
+use smallvec::{SmallVec, smallvec};
 
 /// The rules of the search.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +131,7 @@ struct Candidate {
 
 /// The cuts of the height that were looked at, by the number of parts; they do not depend on the other cuts.
 #[derive(Default)]
-struct RowCuts(Vec<RowCut>);
+struct RowCuts(SmallVec<[RowCut; 1]>);
 
 enum RowCut {
     /// The tiles are too low, and so are those of more parts.
@@ -138,22 +139,20 @@ enum RowCut {
     /// No tiles come out.
     Impossible,
     /// Rows of an input tile, and the tiles.
-    Rows(usize, Vec<Span>),
+    Rows(usize, Spans),
 }
 
 /// The tiles of a convolution.
 #[derive(Clone, Debug)]
 pub(crate) struct Cut {
     /// Tiles along the height.
-    pub(crate) rows: Vec<Span>,
+    pub(crate) rows: Spans,
     /// Tiles along the width.
-    pub(crate) columns: Vec<Span>,
+    pub(crate) columns: Spans,
     /// Parts of the input channels.
     pub(crate) parts: usize,
-    /// Input channels of one part, as the cost counts them.
-    pub(crate) channels: usize,
-    /// The cost of the first tile.
-    pub(crate) first: NceCost,
+    /// The cost of each tile, row by row.
+    pub(crate) costs: SmallVec<[NceCost; 1]>,
 }
 
 impl Conv {
@@ -171,12 +170,16 @@ impl Conv {
         let search = Search::new(self, nce, rules, limit);
         let [channels, height, width] = search.fixed(search.best()?.input);
         let (rows, columns) = (search.spans(0, height)?, search.spans(1, width)?);
-        let first = search.stage(channels, &rows[0], &columns[0])?;
-        Some(Cut { rows, columns, parts: self.in_channels.div_ceil(first.padded_inputs), channels, first })
+        let tiles = rows.iter().flat_map(|row| columns.iter().map(move |column| (row, column)));
+        let costs: Option<SmallVec<[NceCost; 1]>> =
+            tiles.map(|(row, column)| search.stage(channels, row, column)).collect();
+        let costs = costs?;
+        let parts = self.in_channels.div_ceil(costs[0].padded_inputs);
+        Some(Cut { rows, columns, parts, costs })
     }
 
     /// The tiles along height and width that [`Conv::tile_pool`] counts.
-    pub(crate) fn cut_pool(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<[Vec<Span>; 2]> {
+    pub(crate) fn cut_pool(&self, nce: &Nce, rules: &Rules, limit: usize) -> Option<[Spans; 2]> {
         Search::new(self, nce, rules, limit).best_pool()
     }
 
@@ -342,7 +345,7 @@ impl Search<'_> {
     }
 
     /// Tiles along one axis whose input has about `lines` lines.
-    fn spans(&self, dimension: usize, lines: usize) -> Option<Vec<Span>> {
+    fn spans(&self, dimension: usize, lines: usize) -> Option<Spans> {
         let axis = self.axes[dimension];
         let whole = self.output[dimension];
         let limit = self.span_limit(dimension, lines);
@@ -350,7 +353,7 @@ impl Search<'_> {
             return None;
         }
         if limit >= whole {
-            return Some(vec![axis.whole(whole)]);
+            return Some(smallvec![axis.whole(whole)]);
         }
         match self.conv.fusion {
             Fusion::None => axis.split(limit, self.overhang),
@@ -416,6 +419,14 @@ impl Search<'_> {
 
     /// The input tile that is fixed for this shape, or the one found.
     fn fixed(&self, found: [usize; 3]) -> [usize; 3] {
+        match self.fixed_tile() {
+            Some(fixed) => std::array::from_fn(|at| if fixed[at] == 0 { found[at] } else { fixed[at] }),
+            None => found,
+        }
+    }
+
+    /// The input tile that is fixed for this shape.
+    fn fixed_tile(&self) -> Option<[usize; 3]> {
         let conv = self.conv;
         let applies = |fixed: &&Fixed| {
             fixed.input == [conv.in_channels, conv.height, conv.width]
@@ -426,12 +437,8 @@ impl Search<'_> {
                         && conv.padding == [kernel.padding; 2]
                 })
         };
-        match self.rules.fixed.iter().find(applies) {
-            Some(fixed) if conv.fusion == Fusion::None => {
-                std::array::from_fn(|at| if fixed.tile[at] == 0 { found[at] } else { fixed.tile[at] })
-            }
-            _ => found,
-        }
+        let fixed = self.rules.fixed.iter().find(applies)?;
+        (conv.fusion == Fusion::None).then_some(fixed.tile)
     }
 
     /// The stages that an input tile of these channels, height and width leads to.

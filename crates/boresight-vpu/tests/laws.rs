@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may fail in its helpers too")]
 
+use boresight_core::CostModel;
 use boresight_ir::{Builder, Conv2d, Network, Op, Resize, Shape, Window};
 use boresight_vpu::nce::ConvTile;
 use boresight_vpu::tiling::{Conv, Fusion};
@@ -117,6 +118,14 @@ proptest! {
         let first = vpu.predict(&networks[0]);
         let second = vpu.predict(&networks[1]);
         prop_assert_eq!(vpu.supports(&networks[0]).is_ok(), first.is_ok());
+        // An estimate is what a prediction sums up.
+        let estimate = vpu.estimate(&networks[0]).map(|cost| {
+            (cost.latency, cost.fps, cost.energy, cost.peak_memory, cost.memory_traffic, cost.utilisation)
+        });
+        let summary = first.as_ref().map(|all| {
+            (all.latency, all.fps, all.energy, all.cmx_bytes, Some(all.ddr_traffic), Some(all.utilisation))
+        });
+        prop_assert_eq!(format!("{estimate:?}"), format!("{summary:?}"));
         // What another network left in the lists does not matter.
         prop_assert_eq!(format!("{first:?}"), format!("{:?}", vpu.predict(&networks[0])));
         prop_assert_eq!(format!("{second:?}"), format!("{:?}", vpu.predict(&networks[1])));

@@ -1,5 +1,6 @@
 //! The device's own graph: stages, the values between them, and the order of execution.
 
+use super::memory::BLOCK_BYTES;
 use crate::nce::NceCost;
 use boresight_ir::Shape;
 use smallvec::SmallVec;
@@ -10,11 +11,11 @@ pub(crate) type StageId = u32;
 pub(crate) type ValueId = u32;
 /// Stages or values, in place where they are few: most stages and values have one or two.
 pub(crate) type Ids = SmallVec<[u32; 4]>;
+/// The parts of one value.
+pub(crate) type Parts = SmallVec<[ValueId; 16]>;
 
 /// Rows of a feature map that the convolution engine touches start at multiples of this many bytes.
 pub(crate) const ROW_ALIGNMENT: usize = 16;
-/// Buffers start at multiples of this many bytes.
-const BUFFER_ALIGNMENT: usize = 64;
 
 /// Where a value comes from or goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,12 +63,9 @@ pub(crate) struct Value {
     /// A stage that reads it twice is listed twice.
     pub(crate) consumers: Ids,
     pub(crate) part: Option<Part>,
-    pub(crate) parts: Ids,
     pub(crate) demand: Demand,
     /// Whether it shall be in on-chip memory.
     pub(crate) on_chip: bool,
-    /// Its copy outside of on-chip memory, where it has one.
-    pub(crate) spilled: Option<ValueId>,
 }
 
 impl Value {
@@ -79,7 +77,7 @@ impl Value {
 
     /// Bytes of a buffer of its own.
     pub(crate) fn bytes(&self) -> usize {
-        (self.row() * self.shape.height * self.shape.channels).next_multiple_of(BUFFER_ALIGNMENT)
+        (self.row() * self.shape.height * self.shape.channels).next_multiple_of(BLOCK_BYTES)
     }
 }
 
@@ -101,7 +99,7 @@ pub(crate) enum Kind {
     /// A convolution or pooling that is not yet given to a unit, by its place among the [`super::stubs::Stubs`].
     Stub(u32),
     /// A convolution, pooled in the same stage or not.
-    Conv { nce: NceCost, pooled: bool },
+    Conv { pooled: bool },
     /// Pooling on the convolution engine.
     Pool,
     /// A copy; an optional one may be left out, a spill moves a value out of on-chip memory.
@@ -125,8 +123,8 @@ pub(crate) enum Shave {
     Other(&'static str, Cores),
     /// Between formats of numbers.
     Convert,
-    /// A convolution, by the compiler's word, with its multiplications.
-    Conv(&'static str, u64),
+    /// A convolution, by the compiler's word.
+    Conv(&'static str),
     /// Upsampling with zeros, before the convolution of a transposed one.
     Stuff,
 }
@@ -138,7 +136,7 @@ impl Shave {
             // Which of them the engine may take in is told apart here alone.
             Self::Elementwise("FusedLeakyRelu") => "LeakyRelu",
             Self::Elementwise("FreeClamp") => "Clamp",
-            Self::Elementwise(word) | Self::Pair(word) | Self::Other(word, _) | Self::Conv(word, _) => word,
+            Self::Elementwise(word) | Self::Pair(word) | Self::Other(word, _) | Self::Conv(word) => word,
             Self::Convert => "Convert",
             Self::Stuff => "Upsampling",
         }
@@ -149,10 +147,6 @@ impl Shave {
 #[derive(Clone, Debug)]
 pub(crate) struct Stage {
     pub(crate) kind: Kind,
-    /// The node that it comes from, by its place in the network.
-    pub(crate) node: u32,
-    /// What is added to the node's name.
-    pub(crate) suffix: &'static str,
     pub(crate) inputs: Ids,
     pub(crate) outputs: Ids,
     pub(crate) removed: bool,
@@ -160,10 +154,23 @@ pub(crate) struct Stage {
     pub(crate) expects_chip: bool,
     /// The stage of vector cores or memory engine that runs beside it.
     pub(crate) injected: Option<StageId>,
+}
+
+/// What a stage is called and how much it does, which no pass asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Detail {
+    /// The node that it comes from, by its place in the network.
+    pub(crate) node: u32,
+    /// What is added to the node's name.
+    pub(crate) suffix: &'static str,
     /// Parts of width, height and channels of the operator that it belongs to.
     pub(crate) grid: [u16; 3],
     /// Numbers of coefficients that it reads.
     pub(crate) coefficients: u32,
+    /// What a convolution costs on the engine.
+    pub(crate) nce: Option<NceCost>,
+    /// Multiplications of a convolution on the vector cores.
+    pub(crate) macs: u64,
 }
 
 impl Kind {
@@ -204,7 +211,7 @@ impl Kind {
             Self::Shave(Shave::Stuff) => Demand { aligned: writing, ..NONE },
             Self::Shave(Shave::Elementwise(_)) => Demand { dense_planes: true, ..NONE },
             Self::Shave(Shave::Convert) => Demand { dense_planes: true, dense_channels: true, ..NONE },
-            Self::Shave(Shave::Conv("Conv", _)) => {
+            Self::Shave(Shave::Conv("Conv")) => {
                 Demand { aligned: false, dense_rows: true, dense_planes: true, dense_channels: true }
             }
             _ => NONE,
@@ -216,7 +223,13 @@ impl Kind {
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Graph {
     pub(crate) stages: Vec<Stage>,
+    /// Of each stage.
+    details: Vec<Detail>,
     pub(crate) values: Vec<Value>,
+    /// For each value, those that are parts of it.
+    parts: Vec<Ids>,
+    /// Values with their copies outside of on-chip memory, where they have one.
+    spilled: Vec<(ValueId, ValueId)>,
     /// Whether stages or their connections changed since [`super::flow::Flow::renew`] put them in order.
     pub(crate) changed: bool,
 }
@@ -225,7 +238,10 @@ impl Graph {
     /// Takes everything away.
     pub(crate) fn clear(&mut self) {
         self.stages.clear();
+        self.details.clear();
         self.values.clear();
+        self.parts.clear();
+        self.spilled.clear();
         self.changed = true;
     }
 
@@ -237,11 +253,10 @@ impl Graph {
             producer: None,
             consumers: Ids::new(),
             part: None,
-            parts: Ids::new(),
             demand: Demand::default(),
             on_chip: false,
-            spilled: None,
         });
+        self.parts.push(Ids::new());
         index(self.values.len() - 1)
     }
 
@@ -262,16 +277,13 @@ impl Graph {
         }
         self.stages.push(Stage {
             kind,
-            node,
-            suffix: "",
             inputs: Ids::from_slice(inputs),
             outputs: Ids::from_slice(outputs),
             removed: false,
             expects_chip: false,
             injected: None,
-            grid: [1; 3],
-            coefficients: 0,
         });
+        self.details.push(Detail { node, suffix: "", grid: [1; 3], coefficients: 0, nce: None, macs: 0 });
         id
     }
 
@@ -281,6 +293,14 @@ impl Graph {
 
     pub(crate) fn at_mut(&mut self, stage: StageId) -> &mut Stage {
         &mut self.stages[stage as usize]
+    }
+
+    pub(crate) fn detail(&self, stage: StageId) -> &Detail {
+        &self.details[stage as usize]
+    }
+
+    pub(crate) fn detail_mut(&mut self, stage: StageId) -> &mut Detail {
+        &mut self.details[stage as usize]
     }
 
     pub(crate) fn of(&self, value: ValueId) -> &Value {
@@ -294,7 +314,7 @@ impl Graph {
     /// A copy of `from` to `to`.
     pub(crate) fn copy(&mut self, node: u32, suffix: &'static str, from: ValueId, to: ValueId) -> StageId {
         let id = self.stage(Kind::Copy { optional: false, spill: false }, node, &[from], &[to]);
-        self.at_mut(id).suffix = suffix;
+        self.detail_mut(id).suffix = suffix;
         id
     }
 
@@ -345,14 +365,35 @@ impl Graph {
     /// Makes `value` a part of `of`.
     pub(crate) fn connect(&mut self, value: ValueId, of: ValueId, through: StageId, writes: bool) {
         self.of_mut(value).part = Some(Part { of, through, writes });
-        self.of_mut(of).parts.push(value);
+        self.parts[of as usize].push(value);
+    }
+
+    /// The values that are parts of `value`.
+    pub(crate) fn parts(&self, value: ValueId) -> &Ids {
+        &self.parts[value as usize]
+    }
+
+    /// Makes `part` a part of `to` that was one of `from`.
+    pub(crate) fn reconnect(&mut self, part: ValueId, from: ValueId, to: ValueId, through: StageId) {
+        self.parts[from as usize].retain(|other| *other != part);
+        self.connect(part, to, through, false);
+    }
+
+    /// The copy of `value` outside of on-chip memory, if it has one.
+    pub(crate) fn spilled(&self, value: ValueId) -> Option<ValueId> {
+        self.spilled.iter().find(|(of, _)| *of == value).map(|&(_, copy)| copy)
+    }
+
+    /// Says that `copy` is the copy of `value` outside of on-chip memory.
+    pub(crate) fn set_spilled(&mut self, value: ValueId, copy: ValueId) {
+        self.spilled.push((value, copy));
     }
 
     /// Wants a value and all its parts on chip or not.
     pub(crate) fn place(&mut self, value: ValueId, on_chip: bool) {
         self.of_mut(value).on_chip = on_chip;
-        for at in 0..self.of(value).parts.len() {
-            self.place(self.of(value).parts[at], on_chip);
+        for at in 0..self.parts(value).len() {
+            self.place(self.parts(value)[at], on_chip);
         }
     }
 

@@ -85,6 +85,8 @@ pub(crate) struct Layers {
     maker: Vec<Option<usize>>,
     /// For each node, the layers that read its value.
     readers: Vec<SmallVec<[u32; 4]>>,
+    /// Layers on the way to the one being read: the node of each, itself, and which of its readers comes next.
+    path: Vec<(NodeId, Option<u32>, usize)>,
 }
 
 impl Layers {
@@ -288,7 +290,7 @@ impl Reading<'_> {
         let Self { network, lists } = self;
         lists.list_readers();
         let last = lists.value[network.output().index()];
-        let Layers { list: layers, order, seen, readers, .. } = lists;
+        let Layers { list: layers, order, seen, readers, path, .. } = lists;
         let name = |layer: &u32| {
             let node = layers[*layer as usize].node;
             if node == last { "logits" } else { network.node(node).name.as_str() }
@@ -298,7 +300,7 @@ impl Reading<'_> {
         }
         seen.clear();
         seen.resize(layers.len(), false);
-        let mut path: Vec<(NodeId, Option<u32>, usize)> = vec![(network.input(), None, 0)];
+        path.push((network.input(), None, 0));
         while let Some(last) = path.last_mut() {
             let (value, layer, next) = *last;
             if let Some(&reader) = readers[value.index()].get(next) {

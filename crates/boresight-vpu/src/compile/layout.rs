@@ -1,17 +1,25 @@
 //! How rows of maps are laid out, and the copies that joining and cutting maps needs.
 
-use super::graph::{Demand, Graph, Kind, StageId, Usage, ValueId};
+use super::flow::{Concerned, Flow};
+use super::graph::{Demand, Graph, Kind, StageId, Usage, ValueId, index};
 
-/// The passes that lay maps out; `order` is the order of execution before them.
+/// The passes that lay maps out.
 pub(crate) struct Layout<'a> {
     pub(crate) graph: &'a mut Graph,
 }
 
 impl Layout<'_> {
     /// Settles how the rows of every map lie, copying maps on which two stages do not agree.
-    pub(crate) fn settle(&mut self, order: &[StageId]) {
-        for &stage in order {
-            let kind = self.graph.at(stage).kind;
+    pub(crate) fn settle(&mut self, flow: &mut Flow) {
+        let mut special = Concerned::new();
+        for stage in 0..index(self.graph.stages.len()) {
+            let (kind, removed) = (self.graph.at(stage).kind, self.graph.at(stage).removed);
+            if removed {
+                continue;
+            }
+            if kind.is_special() {
+                special.push(stage);
+            }
             for at in 0..self.graph.at(stage).outputs.len() {
                 let output = self.graph.at(stage).outputs[at];
                 self.merge(output, kind.writes());
@@ -21,8 +29,10 @@ impl Layout<'_> {
                 }
             }
         }
-        self.spread(order);
-        for &stage in order {
+        self.spread(&special);
+        let disagrees = |&stage: &StageId| !self.graph.at(stage).removed && self.disagrees(stage);
+        let stages = (0..index(self.graph.stages.len())).filter(disagrees).collect();
+        for stage in flow.arrange(self.graph, stages) {
             self.agree(stage);
         }
     }
@@ -41,14 +51,11 @@ impl Layout<'_> {
     }
 
     /// Carries the alignment of rows through stages that only join or cut maps, but not where rows are cut.
-    fn spread(&mut self, order: &[StageId]) {
+    fn spread(&mut self, special: &[StageId]) {
         let mut changed = true;
         while changed {
             changed = false;
-            for &stage in order {
-                if !self.graph.at(stage).kind.is_special() {
-                    continue;
-                }
+            for &stage in special {
                 changed |= self.spread_through(stage);
             }
         }
@@ -88,12 +95,16 @@ impl Layout<'_> {
         before != self.graph.of(value).demand.aligned
     }
 
+    /// Whether rows of an input lie otherwise than `stage` wants.
+    fn disagrees(&self, stage: StageId) -> bool {
+        let stage = self.graph.at(stage);
+        let reads = stage.kind.reads();
+        reads != Demand::default() && stage.inputs.iter().any(|&input| !self.graph.meets(input, input, reads))
+    }
+
     /// Copies inputs whose rows lie otherwise than `stage` wants.
     fn agree(&mut self, stage: StageId) {
         let reads = self.graph.at(stage).kind.reads();
-        if reads == Demand::default() {
-            return;
-        }
         for port in 0..self.graph.at(stage).inputs.len() {
             let input = self.graph.at(stage).inputs[port];
             if self.graph.meets(input, input, reads) {
@@ -102,13 +113,13 @@ impl Layout<'_> {
             let shape = self.graph.of(input).shape;
             let copied = self.graph.value(shape);
             self.graph.of_mut(copied).demand = reads;
-            let node = self.graph.at(stage).node;
+            let node = self.graph.detail(stage).node;
             self.graph.copy(node, "@align-strides", input, copied);
             self.graph.reread(stage, port, copied);
         }
     }
 
-    /// Puts the parts of joined and cut maps into one buffer, copying where that cannot be.
+    /// Puts the parts of joined and cut maps into one buffer, copying where that cannot be; `order` is that of execution.
     pub(crate) fn share(&mut self, order: &[StageId]) {
         for &stage in order {
             match self.graph.at(stage).kind {
@@ -140,7 +151,7 @@ impl Layout<'_> {
             let optional = fits && producer.is_some_and(|producer| self.graph.at(producer).kind.is_nce());
             if !fits || optional {
                 let copied = self.graph.value(self.graph.of(input).shape);
-                let (node, suffix) = (self.graph.at(stage).node, self.graph.at(stage).suffix);
+                let (node, suffix) = (self.graph.detail(stage).node, self.graph.detail(stage).suffix);
                 let suffix = if suffix.is_empty() { "@copy" } else { suffix };
                 let copy = self.graph.copy(node, suffix, input, copied);
                 self.graph.at_mut(copy).kind = Kind::Copy { optional, spill: false };
@@ -159,7 +170,7 @@ impl Layout<'_> {
             if !self.fits(output, whole) {
                 let cut = self.graph.value(self.graph.of(output).shape);
                 self.graph.rewrite(stage, port, cut);
-                let node = self.graph.at(stage).node;
+                let node = self.graph.detail(stage).node;
                 self.graph.copy(node, "@copy", cut, output);
                 output = cut;
             }

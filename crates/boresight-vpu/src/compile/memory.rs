@@ -1,162 +1,112 @@
 //! Who lies where in the device's memory: the compiler's allocator, run over the stages in their order.
 
-use super::graph::{Cores, StageId, ValueId};
-use super::needs::{Buffer, Needs};
+use super::graph::{Cores, StageId, index};
+use super::needs::Needs;
 use super::pool::{Pool, Span};
 use crate::Device;
+
+/// Bytes of a block; buffers start at multiples of it and are multiples of it long.
+pub(crate) const BLOCK_BYTES: usize = 64;
 
 /// How much there is.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Room {
-    pub(crate) bytes: usize,
-    pub(crate) slice: usize,
-    pub(crate) slices: usize,
-    pub(crate) shaves: usize,
+    /// Blocks of on-chip memory.
+    pub(crate) blocks: u32,
+    /// Blocks that are left to a stage that wants some vector cores, and to one that wants all; none where there are not
+    /// that many.
+    beside: [Option<u32>; 2],
+    /// Bytes of a slice.
+    slice: usize,
+    slices: usize,
+    shaves: usize,
 }
 
 impl Room {
-    pub(crate) const fn of(device: &Device) -> Self {
+    pub(crate) fn of(device: &Device) -> Self {
         let (resources, cmx) = (device.resources(), device.description().cmx);
+        let (slice, slices, shaves) = (cmx.slice_bytes, resources.cmx_slices, resources.shaves as usize);
+        let beside = |cores| slices.checked_sub(cores).map(|slices| whole_blocks(slices * slice));
         Self {
-            bytes: resources.cmx_slices * cmx.slice_bytes,
-            slice: cmx.slice_bytes,
-            slices: resources.cmx_slices,
-            shaves: resources.shaves as usize,
+            blocks: whole_blocks(slices * slice),
+            beside: [beside(1), beside(shaves)],
+            slice,
+            slices,
+            shaves,
         }
     }
 
-    /// Vector cores that are free while on-chip memory is in use up to `end`: each works in a slice of its own.
-    pub(crate) fn cores(&self, end: usize) -> usize {
-        self.slices.saturating_sub(end.div_ceil(self.slice)).min(self.shaves)
+    /// Vector cores that are free while on-chip memory is in use up to block `end`: each works in a slice of its own.
+    pub(crate) fn cores(&self, end: u32) -> usize {
+        self.slices.saturating_sub((end as usize * BLOCK_BYTES).div_ceil(self.slice)).min(self.shaves)
     }
 
-    /// On-chip memory that may be in use while a stage runs that wants `cores`.
-    fn beside(&self, cores: Cores) -> Option<usize> {
-        let least = match cores {
-            Cores::None => return Some(self.bytes),
-            Cores::Two | Cores::Limited => 1,
-            Cores::All => self.shaves,
-        };
-        self.bytes.checked_sub(least * self.slice)
+    /// Blocks of on-chip memory that may be in use while a stage runs that wants `cores`.
+    pub(crate) const fn beside(&self, cores: Cores) -> Option<u32> {
+        match cores {
+            Cores::None => Some(self.blocks),
+            Cores::Two | Cores::Limited => self.beside[0],
+            Cores::All => self.beside[1],
+        }
     }
 }
 
-/// A buffer that lies in a memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Held {
-    pub(crate) buffer: ValueId,
-    /// How often it is still to be read.
-    left: u32,
-    span: Span,
+/// Blocks that so many bytes have room for.
+fn whole_blocks(bytes: usize) -> u32 {
+    index(bytes / BLOCK_BYTES)
 }
 
-/// One kind of memory while stages run.
-///
-/// Few buffers lie there at once, so that a list of them is copied and compared faster than a table of all.
-#[derive(Debug, Default)]
-pub(crate) struct Bank {
-    pub(crate) pool: Pool,
-    pub(crate) held: Vec<Held>,
-}
-
-impl Bank {
-    pub(crate) fn clear(&mut self) {
-        self.pool.clear();
-        self.held.clear();
-    }
-
-    fn find(&self, buffer: ValueId) -> Option<usize> {
-        self.held.iter().position(|held| held.buffer == buffer)
-    }
-
-    /// Gives a buffer its place, if it has none; none where there is no room.
-    fn allocate(&mut self, buffer: ValueId, asked: Buffer, limit: usize) -> Option<()> {
-        if self.find(buffer).is_none() {
-            let span = self.pool.allocate(asked.bytes, limit)?;
-            self.held.push(Held { buffer, left: asked.reads, span });
-        }
-        Some(())
-    }
-
-    /// Counts a reading, and takes the buffer away after the last one.
-    fn release(&mut self, buffer: ValueId) {
-        let Some(at) = self.find(buffer) else { return };
-        self.held[at].left -= 1;
-        if self.held[at].left == 0 {
-            let held = self.held.remove(at);
-            self.pool.free(held.span);
-        }
-    }
-
-    /// Gives a stage its results and cores, and takes away what is read no more, where this is on-chip memory. Returns
-    /// how far it is in use while the stage runs, or none where there is no room or there are too few cores.
-    ///
-    /// External memory has no end, so it decides nothing.
-    pub(crate) fn step(&mut self, needs: &Needs, stage: StageId, room: Room) -> Option<usize> {
-        let cores = needs.cores(stage);
-        let left = room.beside(cores)?;
-        // A stage that wants all cores has them before its results have a place, others take what is left.
-        let limit = if cores == Cores::All { left } else { room.bytes };
-        if self.pool.end > limit {
-            return None;
-        }
-        for &value in needs.writes(stage) {
-            let buffer = needs.buffer(value);
-            if buffer.on_chip {
-                self.allocate(value, buffer, limit)?;
-            }
-        }
-        let end = self.pool.end;
-        if end > left {
-            return None;
-        }
-        for &value in needs.reads(stage) {
-            if needs.buffer(value).on_chip {
-                self.release(value);
-            }
-        }
-        Some(end)
-    }
-
-    /// The same where this is external memory.
-    fn step_outside(&mut self, needs: &Needs, stage: StageId) -> Option<()> {
-        for &value in needs.writes(stage) {
-            let buffer = needs.buffer(value);
-            if !buffer.on_chip {
-                self.allocate(value, buffer, usize::MAX)?;
-            }
-        }
-        for &value in needs.reads(stage) {
-            if !needs.buffer(value).on_chip {
-                self.release(value);
-            }
-        }
-        Some(())
-    }
-}
-
-/// What one inference reaches of all memory, in bytes.
+/// What one inference reaches of all memory.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
-    pub(crate) on_chip_peak: usize,
-    external: Bank,
+    on_chip_peak: u32,
+    external: Pool,
+    external_peak: u32,
+    /// Where buffers are in external memory.
+    spans: Vec<Span>,
 }
 
 impl Memory {
     /// Takes everything away.
-    pub(crate) fn clear(&mut self) {
-        self.on_chip_peak = 0;
+    pub(crate) fn clear(&mut self, buffers: usize) {
+        (self.on_chip_peak, self.external_peak) = (0, 0);
         self.external.clear();
+        self.spans.clear();
+        self.spans.resize(buffers, Span::default());
+    }
+
+    /// Bytes of on-chip memory that were reached.
+    pub(crate) fn on_chip_bytes(&self) -> u64 {
+        bytes(self.on_chip_peak)
     }
 
     /// Bytes of external memory that were reached.
-    pub(crate) const fn external_peak(&self) -> usize {
-        self.external.pool.peak
+    pub(crate) fn external_bytes(&self) -> u64 {
+        bytes(self.external_peak)
     }
 
-    /// Counts a stage that runs while on-chip memory is in use up to `used`; none where there is no room.
-    pub(crate) fn step(&mut self, needs: &Needs, stage: StageId, used: usize) -> Option<()> {
+    /// Counts a stage that runs while on-chip memory is in use up to block `used`; none where there is no room.
+    pub(crate) fn step(&mut self, needs: &Needs, stage: StageId, place: u32, used: u32) -> Option<()> {
         self.on_chip_peak = self.on_chip_peak.max(used);
-        self.external.step_outside(needs, stage)
+        let (writes, reads) = needs.of(stage);
+        for &id in writes {
+            let buffer = needs.buffer(id);
+            if !buffer.on_chip && buffer.life.first == place {
+                let span = self.external.allocate(buffer.blocks, u32::MAX)?;
+                self.external_peak = self.external_peak.max(span.end());
+                self.spans[id as usize] = span;
+            }
+        }
+        for &id in reads {
+            let buffer = needs.buffer(id);
+            if !buffer.on_chip && buffer.life.ends_at(place) {
+                self.external.free(self.spans[id as usize]);
+            }
+        }
+        Some(())
     }
+}
+
+fn bytes(blocks: u32) -> u64 {
+    u64::from(blocks) * BLOCK_BYTES as u64
 }

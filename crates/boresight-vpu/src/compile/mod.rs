@@ -5,6 +5,7 @@
 //! `tests/compiler.rs`.
 
 mod flow;
+mod found;
 mod graph;
 mod inject;
 mod layers;
@@ -13,7 +14,6 @@ mod memory;
 mod needs;
 mod placement;
 mod pool;
-mod reach;
 mod read;
 mod stubs;
 mod tiles;
@@ -23,6 +23,7 @@ use crate::nce::Mode;
 use crate::{Device, Limit};
 use boresight_ir::Network;
 use flow::Flow;
+use found::Found;
 use layers::Layers;
 use layout::Layout;
 use memory::{Memory, Room};
@@ -33,7 +34,7 @@ use stubs::{Shaping, Stubs};
 use tiles::Tiling;
 
 use graph::index;
-pub(crate) use graph::{Graph, Kind, Shave, StageId, Usage, ValueId};
+pub(crate) use graph::{Detail, Graph, Kind, Shave, Stage, StageId, Usage, ValueId};
 
 /// The mode in which the engine pools.
 pub(crate) const POOL_MODE: Mode = Mode { inputs: 16, outputs: 16 };
@@ -42,19 +43,23 @@ pub(crate) const POOL_MODE: Mode = Mode { inputs: 16, outputs: 16 };
 #[derive(Debug)]
 pub(crate) struct Compiled<'a> {
     pub(crate) graph: &'a Graph,
-    /// Stages in the order of execution, those of no work among them.
+    /// Stages in the order of execution, those of no work and those that were removed among them.
     pub(crate) order: &'a [StageId],
     pub(crate) memory: &'a Memory,
     /// Vector cores of each stage, by its number.
     pub(crate) cores: &'a [u32],
 }
 
-/// Everything that a compilation writes on: emptied for each network, so that only the first ones ask for memory.
+/// Everything that a compilation writes on: emptied for each network, so that only the first ones ask for memory; but for
+/// what was found for shapes, which holds for other networks too.
 #[derive(Debug, Default)]
 struct Compiler {
     layers: Layers,
+    /// The value of each node.
+    values: Vec<Option<ValueId>>,
     placement: Placement,
     stubs: Stubs,
+    found: Found,
 }
 
 thread_local! {
@@ -66,18 +71,24 @@ thread_local! {
 const FILE_BYTES: [u64; 2] = [80, 16];
 
 impl Compiled<'_> {
+    /// Stages that take time, in the order of execution.
+    pub(crate) fn running(&self) -> impl Iterator<Item = (StageId, &Stage)> {
+        let stages = self.order.iter().map(|&id| (id, self.graph.at(id)));
+        stages.filter(|(_, stage)| !stage.removed && !stage.kind.is_special())
+    }
+
     /// Bytes of the compiled file, about: coefficients, with one addend and one factor for each channel of the engine's, and
     /// what describes the stages.
     pub(crate) fn blob_bytes(&self) -> u64 {
         let block = |bytes: u64| bytes.next_multiple_of(64);
-        let stages = self.order.iter().map(|&id| self.graph.at(id)).filter(|stage| !stage.kind.is_special());
-        let held = stages.map(|stage| {
+        let held = self.running().map(|(id, stage)| {
+            let detail = self.graph.detail(id);
             let described = FILE_BYTES[1] * (1 + u64::from(stage.injected.is_some()));
-            if stage.coefficients == 0 {
+            if detail.coefficients == 0 {
                 return described;
             }
             let channels = self.graph.of(stage.outputs[0]).shape.channels as u64;
-            described + block(2 * u64::from(stage.coefficients)) + 2 * block(2 * channels)
+            described + block(2 * u64::from(detail.coefficients)) + 2 * block(2 * channels)
         });
         FILE_BYTES[0] + held.sum::<u64>()
     }
@@ -93,7 +104,7 @@ pub(crate) struct Refusal {
 
 impl Refusal {
     fn memory(graph: &Graph, stage: StageId) -> Self {
-        Self { node: graph.at(stage).node as usize, limit: Limit::Memory }
+        Self { node: graph.detail(stage).node as usize, limit: Limit::Memory }
     }
 }
 
@@ -132,16 +143,18 @@ fn lowered<T>(
 
 impl Compiler {
     fn lower(&mut self, network: &Network, device: &Device) -> Result<(), Refusal> {
-        let Self { layers, placement, stubs } = self;
+        let Self { layers, values, placement, stubs, found } = self;
+        found.turn_to(device);
         let Placement { graph, flow, room, stale, .. } = placement;
         (*room, *stale) = (Room::of(device), false);
         graph.clear();
+        flow.clear();
         stubs.0.clear();
         layers.read(network);
-        Reader::new(network, device, graph, stubs).read(layers);
-        shape(graph, stubs, device, flow);
-        give_to_units(graph, stubs, device, flow);
-        lay_out(graph, stubs, device, flow);
+        Reader::new(network, device, graph, stubs, values).read(layers);
+        Shaping { graph, stubs, device, found }.all(flow);
+        Tiling { graph, stubs, found }.all(flow);
+        lay_out(graph, stubs, found, flow);
         too_large(graph, device.description().max_map_bytes).map_or(Ok(()), Err)
     }
 }
@@ -151,37 +164,16 @@ fn too_large(graph: &Graph, limit: usize) -> Option<Refusal> {
     let mut maps = graph.values.iter().filter(|map| map.part.is_none());
     let map =
         maps.find(|map| map.bytes() > limit && (map.producer.is_some() || !map.consumers.is_empty()))?;
-    let node = map.producer.map_or(0, |stage| graph.at(stage).node as usize);
+    let node = map.producer.map_or(0, |stage| graph.detail(stage).node as usize);
     Some(Refusal { node, limit: Limit::Size { found: map.bytes(), limit } })
 }
 
-fn shape(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
-    let mut shaping = Shaping { graph, stubs, device, blocks: Vec::new() };
-    shaping.pass(flow, Shaping::has_groups, Shaping::split_groups);
-    shaping.pass(flow, Shaping::is_join, Shaping::swap_join);
-    shaping.pass(flow, Shaping::is_stub, Shaping::merge);
-    shaping.pass(flow, Shaping::has_groups, Shaping::split_depthwise);
-    shaping.pass(flow, Shaping::is_before_pooling, Shaping::split_before_pooling);
-    shaping.pass(flow, Shaping::is_padded, Shaping::pad);
-}
-
-fn give_to_units(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
-    let is_stub = |kind: &Kind| matches!(kind, Kind::Stub(_));
-    let is_bias = |kind: &Kind| *kind == Kind::Shave(Shave::Elementwise("Bias"));
-    let mut tiling = Tiling { graph, stubs, device };
-    tiling.pass(flow, is_stub, Tiling::convolution);
-    tiling.pass(flow, is_stub, Tiling::pooling);
-    tiling.pass(flow, is_stub, Tiling::soften);
-    tiling.pass(flow, is_bias, Tiling::merge_bias);
-}
-
-fn lay_out(graph: &mut Graph, stubs: &mut Stubs, device: &Device, flow: &mut Flow) {
-    flow.renew(graph);
-    Layout { graph }.settle(&flow.order);
+fn lay_out(graph: &mut Graph, stubs: &mut Stubs, found: &mut Found, flow: &mut Flow) {
+    Layout { graph }.settle(flow);
     // No such stage has a say in another one's, so that their order does not matter.
     for stage in 0..index(graph.stages.len()) {
         if !graph.at(stage).removed {
-            Tiling { graph, stubs, device }.merge_pair(stage);
+            Tiling { graph, stubs, found }.merge_pair(stage);
         }
     }
     flow.renew(graph);

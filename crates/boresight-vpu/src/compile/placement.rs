@@ -1,11 +1,9 @@
 //! Which maps are kept on chip, which copies that saves, and what runs beside the convolution engine.
 
-use super::flow::Flow;
+use super::flow::{Concerned, Flow};
 use super::graph::{Cores, Graph, Ids, Kind, StageId, Usage, ValueId, index};
-use super::inject::Places;
 use super::memory::{Memory, Room};
 use super::needs::Needs;
-use super::reach::Reach;
 use super::trials::{Change, Trials};
 
 /// The passes that place maps.
@@ -16,8 +14,6 @@ pub(crate) struct Placement {
     pub(crate) needs: Needs,
     pub(crate) memory: Memory,
     pub(crate) trials: Trials,
-    pub(crate) reach: Reach,
-    pub(crate) places: Places,
     /// Whether the order is to be made anew.
     pub(crate) stale: bool,
     pub(crate) room: Room,
@@ -52,13 +48,11 @@ impl Placement {
     }
 
     fn place_maps(&mut self) -> Result<(), StageId> {
-        self.copy_results();
         self.want_results_on_chip();
         self.expect();
         self.flow.look(&self.graph);
         self.flow.reorder();
         self.spill()?;
-        self.reach.look(&self.needs, &self.flow.order);
         self.pack();
         self.leave_out_copies();
         Ok(())
@@ -76,9 +70,14 @@ impl Placement {
     pub(crate) fn renew_order(&mut self) {
         if std::mem::take(&mut self.stale) {
             self.flow.reorder();
-            self.trials.settle(&self.needs, &self.flow.order, self.room);
-            self.reach.look(&self.needs, &self.flow.order);
+            self.settle();
         }
+    }
+
+    /// Runs the order from the start.
+    fn settle(&mut self) {
+        self.needs.time(&self.flow.order);
+        self.trials.settle(&self.needs, &self.flow.order, self.room);
     }
 
     /// Whether there is room for all stages after `change`.
@@ -86,39 +85,30 @@ impl Placement {
         self.trials.attempt(&self.needs, &self.flow.order, self.room, change)
     }
 
-    /// The convolution engine does not write to the host's buffer.
-    fn copy_results(&mut self) {
-        let engine = self.engine();
-        let writes_out = |&stage: &StageId| {
-            self.graph.of(self.graph.top(self.graph.at(stage).outputs[0])).usage == Usage::Output
-        };
-        let mut last: Ids = engine.filter(writes_out).collect();
-        if last.len() > 1 {
-            self.flow.renew(&mut self.graph);
-            last = self.flow.order.iter().copied().filter(|stage| last.contains(stage)).collect();
-        }
-        for stage in last {
-            let output = self.graph.at(stage).outputs[0];
-            let made = self.graph.value(self.graph.of(output).shape);
-            self.graph.of_mut(made).demand = self.graph.at(stage).kind.writes();
-            self.graph.rewrite(stage, 0, made);
-            self.graph.copy(self.graph.at(stage).node, "@flush", made, output);
-        }
-    }
-
-    /// The engine's stages, by number.
-    fn engine(&self) -> impl Iterator<Item = StageId> {
-        let is_engine =
-            |&stage: &StageId| !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce();
-        (0..index(self.graph.stages.len())).filter(is_engine)
-    }
-
+    /// Wants what the convolution engine writes on chip; it does not write to the host's buffer, but to a map from which
+    /// that is copied.
     fn want_results_on_chip(&mut self) {
-        for stage in 0..index(self.graph.stages.len()) {
-            if !self.graph.at(stage).removed && self.graph.at(stage).kind.is_nce() {
-                let top = self.graph.top(self.graph.at(stage).outputs[0]);
+        let mut last = Concerned::new();
+        for id in 0..index(self.graph.stages.len()) {
+            let stage = self.graph.at(id);
+            if stage.removed || !stage.kind.is_nce() {
+                continue;
+            }
+            let top = self.graph.top(stage.outputs[0]);
+            if self.graph.of(top).usage == Usage::Output {
+                last.push(id);
+            } else {
                 self.graph.place(top, true);
             }
+        }
+        for stage in self.flow.arrange(&mut self.graph, last) {
+            let output = self.graph.at(stage).outputs[0];
+            let made = self.graph.value(self.graph.of(output).shape);
+            let demand = self.graph.at(stage).kind.writes();
+            let map = self.graph.of_mut(made);
+            (map.demand, map.on_chip) = (demand, true);
+            self.graph.rewrite(stage, 0, made);
+            self.graph.copy(self.graph.detail(stage).node, "@flush", made, output);
         }
     }
 
@@ -135,15 +125,15 @@ impl Placement {
     fn spill(&mut self) -> Result<(), StageId> {
         let mut failed = Vec::new();
         self.needs.look(&self.graph);
-        self.trials.settle(&self.needs, &self.flow.order, self.room);
+        self.settle();
         while let Some(stage) = self.trials.failed() {
             if failed.contains(&stage) {
                 return Err(stage);
             }
             failed.push(stage);
-            let node = self.graph.at(stage).node;
+            let node = self.graph.detail(stage).node;
             let mut readings = Vec::new();
-            for value in self.trials.resident() {
+            for value in self.trials.resident(&self.needs) {
                 for &reader in &self.graph.of(value).consumers {
                     let is_spill = matches!(self.graph.at(reader).kind, Kind::Copy { spill: true, .. });
                     if !is_spill && !readings.contains(&(value, reader)) {
@@ -160,19 +150,19 @@ impl Placement {
             self.needs.look(&self.graph);
             self.flow.look(&self.graph);
             self.flow.reorder();
-            self.trials.settle(&self.needs, &self.flow.order, self.room);
+            self.settle();
         }
         Ok(())
     }
 
     /// Lets `reader` read a copy of `value` outside of on-chip memory.
     fn redirect(&mut self, node: u32, value: ValueId, reader: StageId) {
-        let spilled = self.graph.of(value).spilled.unwrap_or_else(|| {
+        let spilled = self.graph.spilled(value).unwrap_or_else(|| {
             let spilled = self.graph.value(self.graph.of(value).shape);
             self.graph.of_mut(spilled).demand = self.graph.of(value).demand;
             let copy = self.graph.copy(node, "@spill", value, spilled);
             self.graph.at_mut(copy).kind = Kind::Copy { optional: false, spill: true };
-            self.graph.of_mut(value).spilled = Some(spilled);
+            self.graph.set_spilled(value, spilled);
             spilled
         });
         for port in 0..self.graph.at(reader).inputs.len() {
@@ -183,20 +173,19 @@ impl Placement {
         let moves = |graph: &Graph, part: ValueId| {
             graph.of(part).part.is_some_and(|part| !part.writes && part.through == reader)
         };
-        let parts: Ids = self.graph.of(value).parts.clone();
+        let parts: Ids = self.graph.parts(value).clone();
         for part in parts {
             if !moves(&self.graph, part) {
                 continue;
             }
-            self.graph.of_mut(value).parts.retain(|other| *other != part);
-            self.graph.connect(part, spilled, reader, false);
+            self.graph.reconnect(part, value, spilled, reader);
             self.graph.place(part, false);
         }
     }
 
     /// Keeps what the convolution engine reads on chip, one map after the other, as long as there is room.
     fn pack(&mut self) {
-        let mut seen: Vec<ValueId> = Vec::new();
+        let mut seen = Concerned::new();
         for at in 0..self.flow.order.len() {
             let stage = self.graph.at(self.flow.order[at]);
             if !stage.kind.is_nce() {
@@ -221,9 +210,12 @@ impl Placement {
     /// Keeps each of these buffers on chip if there is room.
     fn try_on_chip(&mut self, buffers: &[ValueId]) {
         for &buffer in buffers {
-            let [from, last] = self.reach.of(buffer);
+            let life = self.needs.buffer(buffer).life;
             self.needs.place(buffer, true);
-            let fits = self.attempt(Change { from, alike: last + 1, shift: 0 });
+            // What is never read is needed to the end.
+            let change =
+                Change { from: life.first as usize, alike: (life.last as usize).saturating_add(1), shift: 0 };
+            let fits = self.attempt(change);
             self.needs.place(buffer, fits);
             self.graph.place(buffer, fits);
         }
@@ -233,14 +225,19 @@ impl Placement {
     fn leave_out_copies(&mut self) {
         let optional =
             |graph: &Graph, stage: StageId| matches!(graph.at(stage).kind, Kind::Copy { optional: true, .. });
-        let copies: Vec<StageId> =
+        let copies: Concerned =
             self.flow.order.iter().copied().filter(|&stage| optional(&self.graph, stage)).collect();
-        let copies: Vec<StageId> = copies.into_iter().filter(|&copy| self.may_go(copy)).collect();
+        let copies: Concerned = copies.into_iter().filter(|&copy| self.may_go(copy)).collect();
         for copy in copies {
             if self.may_go(copy) {
                 self.leave_out(copy);
             }
         }
+    }
+
+    /// Takes the stages that do nothing any more out of the order and of its run, after which places are to be looked up
+    /// anew.
+    pub(crate) fn forget_removed(&mut self) {
         let Self { graph, flow, trials, .. } = self;
         trials.forget(|at| flow.order.get(at).is_some_and(|&stage| graph.at(stage).removed));
         flow.order.retain(|&stage| !graph.at(stage).removed);
@@ -251,7 +248,7 @@ impl Placement {
         let (from, to) = (stage.inputs[0], stage.outputs[0]);
         let map = self.graph.of(from);
         map.part.is_none()
-            && map.parts.is_empty()
+            && self.graph.parts(from).is_empty()
             && self.graph.meets(from, to, map.demand)
             && self.graph.meets(to, from, self.graph.of(to).demand)
             && self.graph.of(self.graph.top(to)).usage == Usage::Intermediate
@@ -260,7 +257,7 @@ impl Placement {
     /// Leaves a copy out if there is room without it.
     fn leave_out(&mut self, copy: StageId) {
         self.renew_order();
-        let (node, suffix) = (self.graph.at(copy).node, self.graph.at(copy).suffix);
+        let (node, suffix) = (self.graph.detail(copy).node, self.graph.detail(copy).suffix);
         let (from, to) = (self.graph.at(copy).inputs[0], self.graph.at(copy).outputs[0]);
         let Some(producer) = self.graph.of(from).producer else { return };
         let top = self.graph.top(to);
@@ -272,14 +269,12 @@ impl Placement {
         let readers = self.graph.of(from).consumers.clone();
         self.hand_over(&readers, from, to);
         self.look_at(readers.iter().copied().chain([producer, copy]));
-        let reach = self.reach.joined(top, readers.iter().copied().chain([producer, copy]));
         let follows = self.flow.takes_over(&around, copy, producer);
-        if self.fits_without(follows, reach) {
-            if follows {
-                self.reach.set(top, reach);
-            }
+        let life = self.needs.buffer(top).life;
+        if self.fits_without(follows, top, [producer, copy], &readers) {
             return;
         }
+        self.needs.set_life(top, life);
         self.graph.rewrite(producer, 0, from);
         self.hand_over(&readers, to, from);
         let id = self.graph.copy(node, suffix, from, to);
@@ -287,25 +282,37 @@ impl Placement {
         self.place(top, was_on_chip);
         self.look_at(readers.iter().copied().chain([producer, id]));
         if follows && self.flow.puts_back(&around, copy, [producer, id]) {
-            let at = self.reach.place(copy);
+            let at = self.needs.place_of(copy);
             self.flow.put(at, id, copy);
-            self.reach.put(id, at);
+            self.needs.put(id, at);
             debug_assert!(self.flow.is_as_anew(&self.graph), "the order is the one before");
         } else {
             self.stale = true;
         }
     }
 
-    /// Whether there is room without a copy. Where the order without it `follows` from the one with it, the copy keeps
-    /// its place and does nothing there, and it makes a difference within `reach` only.
-    fn fits_without(&mut self, follows: bool, [from, last]: [usize; 2]) -> bool {
-        if follows {
-            debug_assert!(self.flow.is_as_anew(&self.graph), "nothing else in the order changes");
-            return self.attempt(Change { from, alike: last + 1, shift: 0 });
+    /// Whether there is room without `copy`, whose `readers` now read what `producer` writes into the buffer `top`. Where
+    /// the order without it `follows` from the one with it, the copy keeps its place and does nothing there.
+    fn fits_without(
+        &mut self,
+        follows: bool,
+        top: ValueId,
+        [producer, copy]: [StageId; 2],
+        readers: &[StageId],
+    ) -> bool {
+        if !follows {
+            self.stale = true;
+            self.renew_order();
+            return self.trials.failed().is_none();
         }
-        self.stale = true;
-        self.renew_order();
-        self.trials.failed().is_none()
+        debug_assert!(self.flow.is_as_anew(&self.graph), "nothing else in the order changes");
+        let Self { needs, .. } = self;
+        let [made, copied] = [producer, copy].map(|stage| needs.place_of(stage));
+        let life = needs.buffer(top).life.written_at(made);
+        let life = readers.iter().fold(life, |life, &reader| life.read_at(needs.place_of(reader)));
+        needs.set_life(top, life);
+        let last = (life.last as usize).max(copied);
+        self.attempt(Change { from: life.first as usize, alike: last.saturating_add(1), shift: 0 })
     }
 
     /// Wants a buffer on chip or not.

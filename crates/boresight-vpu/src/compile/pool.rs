@@ -1,14 +1,14 @@
 //! Buffers in one kind of memory, each in one piece.
 
-/// A buffer or a hole, in bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A buffer or a hole, in blocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
-    offset: usize,
-    size: usize,
+    offset: u32,
+    size: u32,
 }
 
 impl Span {
-    const fn end(self) -> usize {
+    pub(crate) const fn end(self) -> u32 {
         self.offset + self.size
     }
 }
@@ -17,39 +17,45 @@ impl Span {
 #[derive(Debug, Default)]
 pub(crate) struct Pool {
     pub(crate) holes: Vec<Span>,
-    /// Everything from here on is free.
-    pub(crate) end: usize,
-    /// The furthest byte that was in use.
-    pub(crate) peak: usize,
+    /// Everything from this block on is free.
+    pub(crate) end: u32,
+    /// Whether holes changed since this was said to be not so.
+    pub(crate) changed: bool,
 }
 
 impl Pool {
     pub(crate) fn clear(&mut self) {
         self.holes.clear();
-        (self.end, self.peak) = (0, 0);
+        self.end = 0;
     }
 
     /// The end of the smallest hole that is large enough, else the end of the pool if that stays within `limit`.
-    pub(crate) fn allocate(&mut self, size: usize, limit: usize) -> Option<Span> {
-        let found = match self.smallest_hole(size) {
-            Some(at) => self.fill(at, size),
-            None if size == 0 || size > limit.saturating_sub(self.end) => return None,
+    pub(crate) fn allocate(&mut self, size: u32, limit: u32) -> Option<Span> {
+        match self.smallest_hole(size) {
+            Some(at) => Some(self.fill(at, size)),
+            None if size == 0 || size > limit.saturating_sub(self.end) => None,
             None => {
                 let offset = self.end;
                 self.end += size;
-                Span { offset, size }
+                Some(Span { offset, size })
             }
-        };
-        self.peak = self.peak.max(found.end());
-        Some(found)
+        }
     }
 
-    fn smallest_hole(&self, size: usize) -> Option<usize> {
-        let large = self.holes.iter().enumerate().filter(|(_, hole)| hole.size >= size);
-        large.min_by_key(|(_, hole)| hole.size).map(|(at, _)| at)
+    fn smallest_hole(&self, size: u32) -> Option<usize> {
+        let mut found = None;
+        let mut smallest = u32::MAX;
+        for (at, hole) in self.holes.iter().enumerate() {
+            // Of equal ones the first.
+            if hole.size >= size && (found.is_none() || hole.size < smallest) {
+                (found, smallest) = (Some(at), hole.size);
+            }
+        }
+        found
     }
 
-    fn fill(&mut self, at: usize, size: usize) -> Span {
+    fn fill(&mut self, at: usize, size: u32) -> Span {
+        self.changed = true;
         let hole = &mut self.holes[at];
         hole.size -= size;
         let found = Span { offset: hole.end(), size };
@@ -65,11 +71,13 @@ impl Pool {
             self.holes.iter().position(|hole| span.end() == hole.offset || hole.end() == span.offset)
         {
             let hole = self.holes.remove(at);
+            self.changed = true;
             span = Span { offset: span.offset.min(hole.offset), size: span.size + hole.size };
         }
         if span.end() == self.end {
             self.end = span.offset;
         } else {
+            self.changed = true;
             self.holes.push(span);
         }
     }

@@ -16,7 +16,7 @@ pub(crate) struct Reader<'a> {
     graph: &'a mut Graph,
     stubs: &'a mut Stubs,
     /// The value of each node.
-    values: Vec<Option<ValueId>>,
+    values: &'a mut Vec<Option<ValueId>>,
 }
 
 impl<'a> Reader<'a> {
@@ -25,8 +25,11 @@ impl<'a> Reader<'a> {
         device: &'a Device,
         graph: &'a mut Graph,
         stubs: &'a mut Stubs,
+        values: &'a mut Vec<Option<ValueId>>,
     ) -> Self {
-        Self { network, device, graph, stubs, values: vec![None; network.nodes().len()] }
+        values.clear();
+        values.resize(network.nodes().len(), None);
+        Self { network, device, graph, stubs, values }
     }
 
     pub(crate) fn read(&mut self, layers: &Layers) {
@@ -47,7 +50,7 @@ impl<'a> Reader<'a> {
             if transfer == Transfer::F32 {
                 made = self.graph.value(self.network.output_shape());
                 let id = self.graph.stage(Kind::Shave(Shave::Convert), node, &[made], &[result]);
-                self.graph.at_mut(id).suffix = "@out";
+                self.graph.detail_mut(id).suffix = "@out";
             }
             self.values[last.index()] = Some(made);
         } else {
@@ -184,7 +187,8 @@ impl<'a> Reader<'a> {
             let taps = from.channels / conv.groups * conv.kernel[0] * conv.kernel[1];
             let macs = (taps * to.len() / (stride[0] * stride[1])) as u64;
             let [made, biased] = [self.graph.value(to), self.graph.value(to)];
-            self.graph.stage(Kind::Shave(Shave::Conv(name, macs)), node, &[input], &[made]);
+            let id = self.graph.stage(Kind::Shave(Shave::Conv(name)), node, &[input], &[made]);
+            self.graph.detail_mut(id).macs = macs;
             for (word, from, to) in [("Bias", made, biased), ("Scale", biased, output)] {
                 self.graph.stage(Kind::Shave(Shave::Elementwise(word)), node, &[from], &[to]);
             }
@@ -193,7 +197,7 @@ impl<'a> Reader<'a> {
         let side = |at: usize, lines: usize| (lines - 1) * stride[at] + 1 + pads[0][at] + pads[1][at];
         let stuffed = self.graph.value(from.resized(side(0, from.height), side(1, from.width)));
         let id = self.graph.stage(Kind::Shave(Shave::Stuff), node, &[input], &[stuffed]);
-        self.graph.at_mut(id).suffix = "@upsample";
+        self.graph.detail_mut(id).suffix = "@upsample";
         let kind = self.stubs.kind(Stub::Conv(ConvStub {
             kernel: conv.kernel,
             stride: [1; 2],

@@ -1,10 +1,12 @@
 //! Convolutions and poolings before they are given to a unit: what is split into several, and what is taken in.
 
-use super::flow::Flow;
-use super::graph::{Cores, Graph, Kind, Shave, StageId, ValueId, index};
+use super::flow::{Concerned, Flow};
+use super::found::Found;
+use super::graph::{Cores, Graph, Ids, Kind, Parts, Shave, StageId, ValueId, index};
 use crate::Device;
 use crate::nce::{ConvTile, line_bytes};
 use boresight_ir::Shape;
+use smallvec::{SmallVec, smallvec};
 
 /// What a convolution does with its results before it writes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,9 +67,9 @@ impl Stubs {
         Kind::Stub(index(self.0.len() - 1))
     }
 
-    pub(crate) fn conv(&self, graph: &Graph, stage: StageId) -> Option<ConvStub> {
+    pub(crate) fn conv(&self, graph: &Graph, stage: StageId) -> Option<&ConvStub> {
         match graph.at(stage).kind {
-            Kind::Stub(at) => match self.0[at as usize] {
+            Kind::Stub(at) => match &self.0[at as usize] {
                 Stub::Conv(conv) => Some(conv),
                 Stub::Pool(_) => None,
             },
@@ -75,9 +77,9 @@ impl Stubs {
         }
     }
 
-    pub(crate) fn pool(&self, graph: &Graph, stage: StageId) -> Option<PoolStub> {
+    pub(crate) fn pool(&self, graph: &Graph, stage: StageId) -> Option<&PoolStub> {
         match graph.at(stage).kind {
-            Kind::Stub(at) => match self.0[at as usize] {
+            Kind::Stub(at) => match &self.0[at as usize] {
                 Stub::Pool(pool) => Some(pool),
                 Stub::Conv(_) => None,
             },
@@ -92,60 +94,59 @@ impl Stubs {
     }
 }
 
-/// What the dense blocks of a convolution of each channel by itself depend on: kernel, step and input.
-type Depthwise = ([usize; 2], usize, Shape);
-
 /// The passes over stubs.
 pub(crate) struct Shaping<'a> {
     pub(crate) graph: &'a mut Graph,
     pub(crate) stubs: &'a mut Stubs,
     pub(crate) device: &'a Device,
-    /// Channels of dense blocks that were found in this network.
-    pub(crate) blocks: Vec<(Depthwise, usize)>,
+    pub(crate) found: &'a mut Found,
 }
 
 impl Shaping<'_> {
-    /// Does `pass` to each stage in the order of execution, which need not be known where it `concerns` none.
-    pub(crate) fn pass(
+    /// All passes, in the compiler's order.
+    pub(crate) fn all(&mut self, flow: &mut Flow) {
+        self.pass(flow, Self::has_groups, Self::split_groups);
+        self.pass(flow, Self::is_swapped, Self::swap_join);
+        self.merge_readers();
+        self.pass(flow, Self::is_depthwise, Self::split_depthwise);
+        self.pass(flow, Self::is_split_by_pooling, Self::split_before_pooling);
+        self.pass(flow, Self::is_padded, Self::pad);
+    }
+
+    /// Does `pass` to each stage that it `concerns`, in the order of execution.
+    fn pass(
         &mut self,
         flow: &mut Flow,
         concerns: impl Fn(&Self, StageId) -> bool,
         pass: impl Fn(&mut Self, StageId),
     ) {
-        let stages = 0..index(self.graph.stages.len());
-        if !stages.into_iter().any(|stage| !self.graph.at(stage).removed && concerns(self, stage)) {
-            return;
+        let is_concerned = |&stage: &StageId| !self.graph.at(stage).removed && concerns(self, stage);
+        let concerned: Concerned = (0..index(self.graph.stages.len())).filter(is_concerned).collect();
+        for stage in flow.arrange(self.graph, concerned) {
+            pass(self, stage);
         }
-        flow.renew(self.graph);
-        for &stage in &flow.order {
-            if !self.graph.at(stage).removed {
-                pass(self, stage);
-            }
-        }
-    }
-
-    pub(crate) fn is_stub(&self, stage: StageId) -> bool {
-        matches!(self.graph.at(stage).kind, Kind::Stub(_))
-    }
-
-    pub(crate) fn is_join(&self, stage: StageId) -> bool {
-        self.graph.at(stage).kind == Kind::Join
     }
 
     fn is_conv(&self, stage: StageId, has: impl FnOnce(&ConvStub) -> bool) -> bool {
-        self.stubs.conv(self.graph, stage).is_some_and(|conv| has(&conv))
+        self.stubs.conv(self.graph, stage).is_some_and(has)
     }
 
-    pub(crate) fn has_groups(&self, stage: StageId) -> bool {
-        self.is_conv(stage, |conv| conv.groups > 1)
+    /// Whether a stage is a convolution of groups, but not one of each channel by itself.
+    fn has_groups(&self, stage: StageId) -> bool {
+        self.is_conv(stage, |conv| conv.groups > 1 && !self.has_own_channels(stage, conv))
     }
 
-    pub(crate) fn is_before_pooling(&self, stage: StageId) -> bool {
-        self.is_conv(stage, |conv| conv.engine)
-            && self.sole_reader(stage).is_some_and(|reader| self.stubs.pool(self.graph, reader).is_some())
+    /// Whether a stage is a convolution of each channel by itself for which the engine is to be tried.
+    fn is_depthwise(&self, stage: StageId) -> bool {
+        self.is_conv(stage, |conv| conv.groups > 1 && conv.engine && self.has_own_channels(stage, conv))
     }
 
-    pub(crate) fn is_padded(&self, stage: StageId) -> bool {
+    fn has_own_channels(&self, stage: StageId, conv: &ConvStub) -> bool {
+        let (input, output) = self.ends(stage);
+        [input, output].iter().all(|&end| self.graph.of(end).shape.channels == conv.groups)
+    }
+
+    fn is_padded(&self, stage: StageId) -> bool {
         self.padding(stage).is_some()
     }
 }
@@ -161,14 +162,14 @@ impl Shaping<'_> {
     }
 
     /// Cuts a grouped convolution into one for each group; one for each channel is left as it is.
-    pub(crate) fn split_groups(&mut self, stage: StageId) {
-        let Some(conv) = self.stubs.conv(self.graph, stage) else { return };
+    fn split_groups(&mut self, stage: StageId) {
+        let Some(conv) = self.stubs.conv(self.graph, stage).filter(|_| self.has_groups(stage)).copied()
+        else {
+            return;
+        };
         let (input, output) = self.ends(stage);
         let (channels, outputs) = (self.graph.of(input).shape.channels, self.graph.of(output).shape.channels);
-        if conv.groups == 1 || (conv.groups == channels && conv.groups == outputs) {
-            return;
-        }
-        let sizes = vec![channels / conv.groups; conv.groups];
+        let sizes: SmallVec<[usize; 16]> = smallvec![channels / conv.groups; conv.groups];
         let part = ConvStub { groups: 1, ..conv };
         self.split(stage, &sizes, Some(outputs / conv.groups), part, "@group");
     }
@@ -187,11 +188,11 @@ impl Shaping<'_> {
         part: ConvStub,
         suffix: &'static str,
     ) {
-        let node = self.graph.at(stage).node;
+        let node = self.graph.detail(stage).node;
         let (input, output) = self.ends(stage);
         let (from, to) = (self.graph.of(input).shape, self.graph.of(output).shape);
         self.graph.remove(stage);
-        let (mut taken, mut made) = (Vec::new(), Vec::new());
+        let (mut taken, mut made) = (Parts::new(), Parts::new());
         for &size in sizes {
             let outputs = outputs_each.unwrap_or(size);
             let sub_input = self.graph.value(from.with_channels(size));
@@ -199,7 +200,7 @@ impl Shaping<'_> {
             let whole = part.whole.with_channels(outputs);
             let kind = self.stubs.kind(Stub::Conv(ConvStub { whole, ..part }));
             let id = self.graph.stage(kind, node, &[sub_input], &[sub_output]);
-            self.graph.at_mut(id).suffix = suffix;
+            self.graph.detail_mut(id).suffix = suffix;
             taken.push(sub_input);
             made.push(sub_output);
         }
@@ -208,24 +209,13 @@ impl Shaping<'_> {
     }
 
     /// Moves limits and max poolings that alone read a concatenation of channels to each of its parts.
-    pub(crate) fn swap_join(&mut self, join: StageId) {
-        if self.graph.at(join).kind != Kind::Join || self.graph.at(join).removed {
+    fn swap_join(&mut self, join: StageId) {
+        if !self.is_swapped(join) {
             return;
         }
-        let graph = &*self.graph;
-        if graph.at(join).inputs.iter().any(|&input| graph.of(input).consumers.len() != 1) {
-            return;
-        }
-        let mut readers = Vec::new();
+        let mut readers = Ids::new();
         let mut last = join;
-        while let Some(reader) = self.sole_reader(last) {
-            let moves = match self.graph.at(reader).kind {
-                Kind::Shave(Shave::Elementwise("Relu" | "LeakyRelu")) => true,
-                _ => self.stubs.pool(self.graph, reader).is_some_and(|pool| pool.max && pool.engine),
-            };
-            if !moves {
-                break;
-            }
+        while let Some(reader) = self.moved_reader(last) {
             readers.push(reader);
             last = reader;
         }
@@ -234,8 +224,25 @@ impl Shaping<'_> {
         }
     }
 
+    /// Whether a stage joins what nothing else reads, and what reads it is moved to its parts.
+    fn is_swapped(&self, stage: StageId) -> bool {
+        let graph = &*self.graph;
+        let is_sole = |&input: &ValueId| graph.of(input).consumers.len() == 1;
+        matches!(graph.at(stage).kind, Kind::Join)
+            && graph.at(stage).inputs.iter().all(is_sole)
+            && self.moved_reader(stage).is_some()
+    }
+
+    /// The only reader of `stage`, if it is one that is moved.
+    fn moved_reader(&self, stage: StageId) -> Option<StageId> {
+        self.sole_reader(stage).filter(|&reader| match self.graph.at(reader).kind {
+            Kind::Shave(Shave::Elementwise("Relu" | "LeakyRelu")) => true,
+            _ => self.stubs.pool(self.graph, reader).is_some_and(|pool| pool.max && pool.engine),
+        })
+    }
+
     fn swap(&mut self, join: StageId, reader: StageId) {
-        let (kind, node) = (self.graph.at(reader).kind, self.graph.at(reader).node);
+        let (kind, node) = (self.graph.at(reader).kind, self.graph.detail(reader).node);
         let output = self.graph.at(reader).outputs[0];
         let shape = self.graph.of(output).shape;
         self.graph.remove(reader);
@@ -252,17 +259,26 @@ impl Shaping<'_> {
             // The join's own reading of the part ends first, so that the part has one reader again.
             self.graph.reread(join, port, made);
             let id = self.graph.stage(kind, node, &[input], &[made]);
-            self.graph.at_mut(id).suffix = "@sub";
+            self.graph.detail_mut(id).suffix = "@sub";
         }
         self.graph.rewrite(join, 0, output);
     }
 
-    /// Takes the limit and the max pooling that follow into an engine's stage.
-    pub(crate) fn merge(&mut self, stage: StageId) {
-        if let Some(conv) = self.stubs.conv(self.graph, stage) {
-            if !conv.engine {
-                return;
-            }
+    /// Takes the limits and max poolings that follow into the engine's stages.
+    ///
+    /// A stage takes in what alone reads it, so that the order matters only between a convolution and the pooling that it
+    /// takes in: that one would take in a limit before.
+    fn merge_readers(&mut self) {
+        let stages = 0..index(self.graph.stages.len());
+        stages.clone().for_each(|stage| self.merge_into_convolution(stage));
+        stages.for_each(|stage| self.merge_into_pooling(stage));
+    }
+
+    fn merge_into_convolution(&mut self, stage: StageId) {
+        if let Some(&conv) = self.stubs.conv(self.graph, stage)
+            && conv.engine
+            && !self.graph.at(stage).removed
+        {
             let output = self.graph.at(stage).outputs[0];
             let whole = self.graph.of(output).shape;
             let mut merged = ConvStub { whole, ..conv };
@@ -280,8 +296,13 @@ impl Shaping<'_> {
                 self.absorb(stage, reader);
             }
             self.stubs.set(self.graph, stage, Stub::Conv(merged));
-        } else if let Some(pool) = self.stubs.pool(self.graph, stage)
+        }
+    }
+
+    fn merge_into_pooling(&mut self, stage: StageId) {
+        if let Some(&pool) = self.stubs.pool(self.graph, stage)
             && pool.engine
+            && !self.graph.at(stage).removed
             && let Some(reader) = self.sole_reader(stage)
             && self.graph.at(reader).kind == Kind::Shave(Shave::Elementwise("Relu"))
         {
@@ -315,26 +336,19 @@ impl Shaping<'_> {
     }
 
     /// Cuts a convolution of each channel by itself into dense ones of some channels each: the cheapest in sum.
-    pub(crate) fn split_depthwise(&mut self, stage: StageId) {
-        let Some(conv) = self.stubs.conv(self.graph, stage) else { return };
-        let (input, output) = self.ends(stage);
-        let from = self.graph.of(input).shape;
-        if !conv.engine
-            || conv.groups != from.channels
-            || from.channels != self.graph.of(output).shape.channels
-        {
+    fn split_depthwise(&mut self, stage: StageId) {
+        let Some(conv) = self.stubs.conv(self.graph, stage).filter(|_| self.is_depthwise(stage)).copied()
+        else {
             return;
-        }
-        let key = (conv.kernel, conv.stride[0], from);
-        let known = self.blocks.iter().find(|(known, _)| *known == key);
-        let block = known.map_or_else(|| self.block(conv, from), |&(_, block)| block);
-        self.blocks.push((key, block));
+        };
+        let from = self.graph.of(self.ends(stage).0).shape;
+        let block = self.block(conv, from);
         let part = ConvStub { groups: 1, ..conv };
         if block >= from.channels {
             self.stubs.set(self.graph, stage, Stub::Conv(part));
             return;
         }
-        let mut sizes = vec![block; from.channels / block];
+        let mut sizes: SmallVec<[usize; 16]> = smallvec![block; from.channels / block];
         if !from.channels.is_multiple_of(block) {
             sizes.push(from.channels % block);
         }
@@ -342,65 +356,78 @@ impl Shaping<'_> {
     }
 
     /// Channels of one dense block: the fewest of those that are cheapest in sum; all where none fits.
-    fn block(&self, conv: ConvStub, from: Shape) -> usize {
+    fn block(&mut self, conv: ConvStub, from: Shape) -> usize {
         let nce = &self.device.description().nce;
-        let cost = |block: usize| {
-            let tile = ConvTile {
-                in_channels: block,
-                out_channels: block,
-                height: from.height,
-                width: from.width,
-                kernel: conv.kernel,
-                stride: conv.stride[0],
-            };
-            nce.cost(&tile).map(|found| (found.cost * from.channels.div_ceil(block) as u64, block))
+        let all = from.channels;
+        let whole = ConvTile {
+            in_channels: all,
+            out_channels: all,
+            height: from.height,
+            width: from.width,
+            kernel: conv.kernel,
+            stride: conv.stride[0],
         };
-        (1..from.channels).filter_map(cost).min().map_or(from.channels, |(_, block)| block)
+        let cost = |size: usize| {
+            let found = nce.cost(&ConvTile { in_channels: size, out_channels: size, ..whole })?;
+            Some((found.cost * all.div_ceil(size) as u64, size))
+        };
+        self.found.block(whole, || (1..all).filter_map(cost).min().map_or(all, |(_, size)| size))
     }
 
     /// Cuts the output channels of a convolution before a pooling, where the map between them is too large for the
     /// on-chip memory but a part of it is not.
-    pub(crate) fn split_before_pooling(&mut self, stage: StageId) {
-        let Some(conv) = self.stubs.conv(self.graph, stage).filter(|conv| conv.engine) else { return };
-        let Some(reader) = self.sole_reader(stage) else { return };
-        let Some(pool) = self.stubs.pool(self.graph, reader).filter(|pool| pool.engine) else { return };
+    fn split_before_pooling(&mut self, stage: StageId) {
+        let Some((conv, reader, pool, size)) = self.split_by_pooling(stage) else { return };
         let (input, output) = self.ends(stage);
         let shape = self.graph.of(output).shape;
-        let limit = self.device.tiling_limit();
-        let bytes = |channels| line_bytes(shape.width) * shape.height * channels;
-        if bytes(shape.channels) <= limit {
-            return;
-        }
-        let fits = |&size: &usize| shape.channels.is_multiple_of(size) && bytes(size) <= limit;
-        let Some(size) = [128, 64, 32].into_iter().find(fits) else { return };
-        let (node, pool_node) = (self.graph.at(stage).node, self.graph.at(reader).node);
+        let (node, pool_node) = (self.graph.detail(stage).node, self.graph.detail(reader).node);
         let made = self.graph.at(reader).outputs[0];
         let pooled = self.graph.of(made).shape.with_channels(size);
         self.graph.remove(stage);
         self.graph.remove(reader);
-        let mut parts = Vec::new();
+        let mut parts = Parts::new();
         for _ in 0..shape.channels / size {
             let between = self.graph.value(shape.with_channels(size));
             let part = self.graph.value(pooled);
             let whole = conv.whole.with_channels(size);
             let kind = self.stubs.kind(Stub::Conv(ConvStub { whole, ..conv }));
             let id = self.graph.stage(kind, node, &[input], &[between]);
-            self.graph.at_mut(id).suffix = "@tile";
+            self.graph.detail_mut(id).suffix = "@tile";
             let kind = self.stubs.kind(Stub::Pool(pool));
             let id = self.graph.stage(kind, pool_node, &[between], &[part]);
-            self.graph.at_mut(id).suffix = "@tile";
+            self.graph.detail_mut(id).suffix = "@tile";
             parts.push(part);
         }
         self.graph.stage(Kind::Join, pool_node, &parts, &[made]);
     }
 
+    fn is_split_by_pooling(&self, stage: StageId) -> bool {
+        self.split_by_pooling(stage).is_some()
+    }
+
+    /// A convolution that is cut before a pooling, that pooling, and the channels of a part.
+    fn split_by_pooling(&self, stage: StageId) -> Option<(ConvStub, StageId, PoolStub, usize)> {
+        let conv = self.stubs.conv(self.graph, stage).filter(|conv| conv.engine)?;
+        let reader = self.sole_reader(stage)?;
+        let pool = self.stubs.pool(self.graph, reader).filter(|pool| pool.engine)?;
+        let shape = self.graph.of(self.ends(stage).1).shape;
+        let limit = self.device.tiling_limit();
+        let bytes = |channels| line_bytes(shape.width) * shape.height * channels;
+        if bytes(shape.channels) <= limit {
+            return None;
+        }
+        let fits = |&size: &usize| shape.channels.is_multiple_of(size) && bytes(size) <= limit;
+        let size = [128, 64, 32].into_iter().find(fits)?;
+        Some((*conv, reader, *pool, size))
+    }
+
     /// Pads beforehand where the engine cannot.
-    pub(crate) fn pad(&mut self, stage: StageId) {
+    fn pad(&mut self, stage: StageId) {
         let Some(pads) = self.padding(stage) else { return };
         self.insert_padding(stage, pads);
-        if let Some(conv) = self.stubs.conv(self.graph, stage) {
+        if let Some(&conv) = self.stubs.conv(self.graph, stage) {
             self.stubs.set(self.graph, stage, Stub::Conv(ConvStub { pads: [[0; 2]; 2], ..conv }));
-        } else if let Some(pool) = self.stubs.pool(self.graph, stage) {
+        } else if let Some(&pool) = self.stubs.pool(self.graph, stage) {
             self.stubs.set(self.graph, stage, Stub::Pool(PoolStub { pads: [[0; 2]; 2], ..pool }));
         }
     }
@@ -441,8 +468,8 @@ impl Shaping<'_> {
         let padded = self.graph.value(shape.resized(height, width));
         self.graph.reread(stage, 0, padded);
         let kind = Kind::Shave(Shave::Other("Pad", Cores::Limited));
-        let id = self.graph.stage(kind, self.graph.at(stage).node, &[input], &[padded]);
-        self.graph.at_mut(id).suffix = "@padding";
+        let id = self.graph.stage(kind, self.graph.detail(stage).node, &[input], &[padded]);
+        self.graph.detail_mut(id).suffix = "@padding";
     }
 }
 

@@ -1,11 +1,11 @@
 //! Stubs become stages of a unit: tiles on the engine, or one stage of the vector cores.
 
-use super::flow::Flow;
-use super::graph::{Cores, Demand, Graph, Kind, Shave, StageId, ValueId, index};
+use super::flow::{Concerned, Flow};
+use super::found::Found;
+use super::graph::{Cores, Demand, Graph, Kind, Parts, Shave, StageId, ValueId, index};
 use super::stubs::{ConvStub, PoolStub, Post, Stub, Stubs};
-use crate::Device;
 use crate::axis::Span;
-use crate::nce::{ConvTile, NceCost};
+use crate::nce::NceCost;
 use crate::tiling::{Conv, Cut, Fusion};
 use boresight_ir::Shape;
 
@@ -13,7 +13,7 @@ use boresight_ir::Shape;
 pub(crate) struct Tiling<'a> {
     pub(crate) graph: &'a mut Graph,
     pub(crate) stubs: &'a mut Stubs,
-    pub(crate) device: &'a Device,
+    pub(crate) found: &'a mut Found,
 }
 
 /// The convolution or pooling whose tiles are being made.
@@ -23,7 +23,6 @@ struct Operator {
     input: ValueId,
     output: ValueId,
     kernel: [usize; 2],
-    stride: usize,
     grid: [u16; 3],
     post: Post,
     /// What one more stage is, where the pooling after a convolution has to be one.
@@ -31,26 +30,46 @@ struct Operator {
 }
 
 impl Tiling<'_> {
-    /// Does `pass` to each stage in the order of execution, which need not be known where it `concerns` none.
-    pub(crate) fn pass(
+    /// All passes that make stages of stubs, in the compiler's order.
+    pub(crate) fn all(&mut self, flow: &mut Flow) {
+        let is_stub = |_: &Self, kind| matches!(kind, Kind::Stub(_));
+        let is_bias = |_: &Self, kind| matches!(kind, Kind::Shave(Shave::Elementwise("Bias")));
+        self.pass(flow, Self::is_for_engine, Self::convolution);
+        self.pass(flow, Self::is_for_engine, Self::pooling);
+        self.pass(flow, is_stub, Self::soften);
+        self.pass(flow, is_bias, Self::merge_bias);
+    }
+
+    /// Does `pass` to each stage that it `concerns`, in the order of execution.
+    fn pass(
         &mut self,
         flow: &mut Flow,
-        concerns: impl Fn(&Kind) -> bool,
+        concerns: impl Fn(&Self, Kind) -> bool,
         pass: impl Fn(&mut Self, StageId),
     ) {
-        if !self.graph.stages.iter().any(|stage| !stage.removed && concerns(&stage.kind)) {
-            return;
-        }
-        flow.renew(self.graph);
-        for &stage in &flow.order {
-            if !self.graph.at(stage).removed {
-                pass(self, stage);
-            }
+        let is_concerned =
+            |&stage: &StageId| !self.graph.at(stage).removed && concerns(self, self.graph.at(stage).kind);
+        let concerned: Concerned = (0..index(self.graph.stages.len())).filter(is_concerned).collect();
+        for stage in flow.arrange(self.graph, concerned) {
+            pass(self, stage);
         }
     }
 
-    pub(crate) fn convolution(&mut self, stage: StageId) {
-        let Some(stub) = self.stubs.conv(self.graph, stage).filter(|stub| stub.engine) else { return };
+    /// Whether this is a convolution or pooling for which the engine is to be tried.
+    fn is_for_engine(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::Stub(at) => match &self.stubs.0[at as usize] {
+                Stub::Conv(conv) => conv.engine,
+                Stub::Pool(pool) => pool.engine,
+            },
+            _ => false,
+        }
+    }
+
+    fn convolution(&mut self, stage: StageId) {
+        let Some(stub) = self.stubs.conv(self.graph, stage).filter(|stub| stub.engine).copied() else {
+            return;
+        };
         let (input, output) = (self.graph.at(stage).inputs[0], self.graph.at(stage).outputs[0]);
         let from = self.graph.of(input).shape;
         let whole = Conv {
@@ -63,16 +82,14 @@ impl Tiling<'_> {
             padding: stub.pads[0],
             fusion: if stub.pooled { Fusion::MaxPool2 } else { Fusion::None },
         };
-        let (nce, rules) = (&self.device.description().nce, &self.device.description().tiling);
-        let limit = self.device.tiling_limit();
         let mut pooled = stub.pooled;
-        let mut cut = whole.cut(nce, rules, limit);
+        let mut cut = self.found.cut(whole);
         if cut.is_none() && pooled {
             pooled = false;
-            cut = Conv { fusion: Fusion::None, ..whole }.cut(nce, rules, limit);
+            cut = self.found.cut(Conv { fusion: Fusion::None, ..whole });
         }
         let Some(cut) = cut else { return self.leave(stage, stub) };
-        let (node, suffix) = (self.graph.at(stage).node, self.graph.at(stage).suffix);
+        let (node, suffix) = (self.graph.detail(stage).node, self.graph.detail(stage).suffix);
         self.graph.remove(stage);
         let mut operator = Operator {
             node,
@@ -80,7 +97,6 @@ impl Tiling<'_> {
             input,
             output,
             kernel: stub.kernel,
-            stride: stub.stride[0],
             grid: [cut.columns.len(), cut.rows.len(), cut.parts].map(|size| u16::try_from(size).unwrap_or(0)),
             post: stub.post,
             pooled,
@@ -98,7 +114,7 @@ impl Tiling<'_> {
     fn leave(&mut self, stage: StageId, stub: ConvStub) {
         let plain = ConvStub { engine: false, scaled: true, post: Post::None, pooled: false, ..stub };
         self.stubs.set(self.graph, stage, Stub::Conv(plain));
-        let (node, output) = (self.graph.at(stage).node, self.graph.at(stage).outputs[0]);
+        let (node, output) = (self.graph.detail(stage).node, self.graph.at(stage).outputs[0]);
         let mut last = output;
         let post = stub.post.name();
         if post.is_some() || stub.pooled {
@@ -109,7 +125,7 @@ impl Tiling<'_> {
             let limited = if stub.pooled { self.graph.value(stub.whole) } else { output };
             let kind = Kind::Shave(Shave::Elementwise(name));
             let id = self.graph.stage(kind, node, &[last], &[limited]);
-            self.graph.at_mut(id).suffix = "@post";
+            self.graph.detail_mut(id).suffix = "@post";
             last = limited;
         }
         if stub.pooled {
@@ -127,36 +143,41 @@ impl Tiling<'_> {
             relu: false,
         }));
         let id = self.graph.stage(kind, node, &[input], &[output]);
-        self.graph.at_mut(id).suffix = "@pool";
+        self.graph.detail_mut(id).suffix = "@pool";
     }
 
     /// Adds channels to the input where the blocks of the engine want more.
     fn expand(&mut self, operator: &mut Operator, cut: &Cut) {
         let shape = self.graph.of(operator.input).shape;
-        let wanted = cut.parts * cut.first.padded_inputs;
+        let wanted = cut.parts * cut.costs[0].padded_inputs;
         if wanted > shape.channels {
             let expanded = self.graph.value(shape.with_channels(wanted));
             let id = self.graph.stage(Kind::Join, operator.node, &[operator.input], &[expanded]);
-            self.graph.at_mut(id).suffix = "@expand";
+            self.graph.detail_mut(id).suffix = "@expand";
             operator.input = expanded;
         }
     }
 
     fn tiles(&mut self, operator: &Operator, cut: &Cut) {
-        let (mut taken, mut made) = (Vec::new(), Vec::new());
+        let (mut taken, mut made) = (Parts::new(), Parts::new());
         let plane = cut.rows.len() * cut.columns.len();
         for (at_row, row) in cut.rows.iter().enumerate() {
             for (at_column, column) in cut.columns.iter().enumerate() {
-                let first = at_row + at_column == 0;
+                let at = at_row * cut.columns.len() + at_column;
                 let output = self.output_tile(operator, [row, column], plane, &mut made);
                 let mut sum = None;
                 for part in 0..cut.parts {
                     let single = plane * cut.parts == 1;
-                    let input =
-                        self.input_tile(operator, [row, column], cut.first.padded_inputs, single, &mut taken);
+                    let input = self.input_tile(
+                        operator,
+                        [row, column],
+                        cut.costs[0].padded_inputs,
+                        single,
+                        &mut taken,
+                    );
                     let result = self.partial(operator, [part, cut.parts], output, &mut sum);
                     let result = self.crop(operator, [row, column], result);
-                    self.engine_stage(operator, cut, [row, column], (input, result), first);
+                    self.engine_stage(operator, cut, at, (input, result));
                 }
             }
         }
@@ -165,7 +186,7 @@ impl Tiling<'_> {
         }
         if !made.is_empty() {
             let id = self.graph.stage(Kind::Join, operator.node, &made, &[operator.output]);
-            self.graph.at_mut(id).suffix = "@tiles";
+            self.graph.detail_mut(id).suffix = "@tiles";
         }
     }
 
@@ -175,7 +196,7 @@ impl Tiling<'_> {
         operator: &Operator,
         [row, column]: [&Span; 2],
         plane: usize,
-        made: &mut Vec<ValueId>,
+        made: &mut Parts,
     ) -> ValueId {
         let mut tile = operator.output;
         if plane > 1 {
@@ -197,7 +218,7 @@ impl Tiling<'_> {
         [row, column]: [&Span; 2],
         channels: usize,
         single: bool,
-        taken: &mut Vec<ValueId>,
+        taken: &mut Parts,
     ) -> ValueId {
         let mut tile = operator.input;
         if !single {
@@ -234,11 +255,11 @@ impl Tiling<'_> {
         let total = if last && post.is_none() { output } else { self.graph.value(shape) };
         let kind = Kind::Shave(Shave::Pair("Sum"));
         let id = self.graph.stage(kind, operator.node, &[before, partial], &[total]);
-        self.graph.at_mut(id).suffix = "@accum";
+        self.graph.detail_mut(id).suffix = "@accum";
         if let Some(name) = post {
             let kind = Kind::Shave(Shave::Elementwise(name));
             let id = self.graph.stage(kind, operator.node, &[total], &[output]);
-            self.graph.at_mut(id).suffix = "@post";
+            self.graph.detail_mut(id).suffix = "@post";
         }
         *sum = Some(total);
         partial
@@ -255,41 +276,33 @@ impl Tiling<'_> {
         surplus
     }
 
+    /// The stage of the tile `at`.
     fn engine_stage(
         &mut self,
         operator: &Operator,
         cut: &Cut,
-        [row, column]: [&Span; 2],
+        at: usize,
         (input, output): (ValueId, ValueId),
-        first: bool,
     ) {
-        let out_channels = self.graph.of(operator.output).shape.channels;
-        let tile = ConvTile {
-            in_channels: cut.channels,
-            out_channels,
-            height: row.input,
-            width: column.input,
-            kernel: operator.kernel,
-            stride: operator.stride,
-        };
-        let known = first.then_some(cut.first);
-        // The cut was chosen because every tile has a mode.
-        let Some(nce) = known.or_else(|| self.device.description().nce.cost(&tile)) else { return };
-        let kind = Kind::Conv { nce, pooled: operator.pooled };
-        let coefficients = if first { coefficients(operator.kernel, &nce, out_channels) } else { 0 };
-        self.push(operator, kind, input, output, coefficients);
+        let nce = cut.costs[at];
+        let id = self.push(operator, Kind::Conv { pooled: operator.pooled }, input, output);
+        let channels = self.graph.of(operator.output).shape.channels;
+        let detail = self.graph.detail_mut(id);
+        detail.nce = Some(nce);
+        detail.coefficients = if at == 0 { coefficients(operator.kernel, &nce, channels) } else { 0 };
     }
 
-    fn push(&mut self, operator: &Operator, kind: Kind, input: ValueId, output: ValueId, coefficients: u32) {
+    fn push(&mut self, operator: &Operator, kind: Kind, input: ValueId, output: ValueId) -> StageId {
         let id = self.graph.stage(kind, operator.node, &[input], &[output]);
-        let stage = self.graph.at_mut(id);
-        stage.suffix = operator.suffix;
-        stage.grid = operator.grid;
-        stage.coefficients = coefficients;
+        let detail = self.graph.detail_mut(id);
+        (detail.suffix, detail.grid) = (operator.suffix, operator.grid);
+        id
     }
 
-    pub(crate) fn pooling(&mut self, stage: StageId) {
-        let Some(stub) = self.stubs.pool(self.graph, stage).filter(|stub| stub.engine) else { return };
+    fn pooling(&mut self, stage: StageId) {
+        let Some(stub) = self.stubs.pool(self.graph, stage).filter(|stub| stub.engine).copied() else {
+            return;
+        };
         let (input, output) = (self.graph.at(stage).inputs[0], self.graph.at(stage).outputs[0]);
         let from = self.graph.of(input).shape;
         let conv = Conv {
@@ -302,56 +315,55 @@ impl Tiling<'_> {
             padding: stub.pads[0],
             fusion: Fusion::None,
         };
-        let (nce, rules) = (&self.device.description().nce, &self.device.description().tiling);
-        let Some([rows, columns]) = conv.cut_pool(nce, rules, self.device.tiling_limit()) else {
+        let Some(cut) = self.found.cut_pool(conv) else {
             self.stubs.set(self.graph, stage, Stub::Pool(PoolStub { engine: false, relu: false, ..stub }));
             if stub.relu {
                 let shape = self.graph.of(output).shape;
                 let pooled = self.graph.value(shape);
                 self.graph.rewrite(stage, 0, pooled);
                 let kind = Kind::Shave(Shave::Elementwise("Relu"));
-                self.graph.stage(kind, self.graph.at(stage).node, &[pooled], &[output]);
+                self.graph.stage(kind, self.graph.detail(stage).node, &[pooled], &[output]);
             }
             return;
         };
+        let [rows, columns] = &*cut;
         let operator = Operator {
-            node: self.graph.at(stage).node,
-            suffix: self.graph.at(stage).suffix,
+            node: self.graph.detail(stage).node,
+            suffix: self.graph.detail(stage).suffix,
             input,
             output,
             kernel: stub.kernel,
-            stride: stub.stride[0],
             grid: [columns.len(), rows.len(), 1].map(|size| u16::try_from(size).unwrap_or(0)),
             post: Post::None,
             pooled: false,
         };
         self.graph.remove(stage);
-        self.pool_tiles(&operator, &rows, &columns, from.channels);
+        self.pool_tiles(&operator, rows, columns, from.channels);
     }
 
     fn pool_tiles(&mut self, operator: &Operator, rows: &[Span], columns: &[Span], channels: usize) {
-        let (mut taken, mut made) = (Vec::new(), Vec::new());
+        let (mut taken, mut made) = (Parts::new(), Parts::new());
         let plane = rows.len() * columns.len();
         for row in rows {
             for column in columns {
                 let input = self.input_tile(operator, [row, column], channels, plane == 1, &mut taken);
                 let output = self.output_tile(operator, [row, column], plane, &mut made);
                 let output = self.crop(operator, [row, column], output);
-                self.push(operator, Kind::Pool, input, output, 0);
+                self.push(operator, Kind::Pool, input, output);
             }
         }
         if plane > 1 {
             self.graph.stage(Kind::Take, operator.node, &[operator.input], &taken);
             let id = self.graph.stage(Kind::Join, operator.node, &made, &[operator.output]);
-            self.graph.at_mut(id).suffix = "@tiles";
+            self.graph.detail_mut(id).suffix = "@tiles";
         }
     }
 
     /// Gives what is still a stub to the vector cores.
-    pub(crate) fn soften(&mut self, stage: StageId) {
-        if let Some(conv) = self.stubs.conv(self.graph, stage) {
+    fn soften(&mut self, stage: StageId) {
+        if let Some(&conv) = self.stubs.conv(self.graph, stage) {
             self.soft_convolution(stage, conv);
-        } else if let Some(pool) = self.stubs.pool(self.graph, stage) {
+        } else if let Some(&pool) = self.stubs.pool(self.graph, stage) {
             let input = self.graph.at(stage).inputs[0];
             let from = self.graph.of(input).shape;
             let whole = pool.kernel == [from.height, from.width] && pool.stride == [1; 2];
@@ -368,24 +380,25 @@ impl Tiling<'_> {
 
     /// Replaces a stage by one that does the same, created now.
     fn replace(&mut self, stage: StageId, kind: Kind) -> StageId {
-        let (node, suffix) = (self.graph.at(stage).node, self.graph.at(stage).suffix);
+        let (node, suffix) = (self.graph.detail(stage).node, self.graph.detail(stage).suffix);
         let (input, output) = (self.graph.at(stage).inputs[0], self.graph.at(stage).outputs[0]);
         self.graph.remove(stage);
         let id = self.graph.stage(kind, node, &[input], &[output]);
-        self.graph.at_mut(id).suffix = suffix;
+        self.graph.detail_mut(id).suffix = suffix;
         id
     }
 
     fn soft_convolution(&mut self, stage: StageId, conv: ConvStub) {
-        let (node, output) = (self.graph.at(stage).node, self.graph.at(stage).outputs[0]);
+        let (node, output) = (self.graph.detail(stage).node, self.graph.at(stage).outputs[0]);
         let channels = self.graph.of(self.graph.at(stage).inputs[0]).shape.channels;
         let shape = self.graph.of(output).shape;
         let taps = channels / conv.groups * conv.kernel[0] * conv.kernel[1];
         let depthwise = conv.groups > 1;
         let macs = (taps * shape.len()) as u64;
-        let shave = Shave::Conv(if depthwise { "DepthConv" } else { "Conv" }, macs);
+        let shave = Shave::Conv(if depthwise { "DepthConv" } else { "Conv" });
         let id = self.replace(stage, Kind::Shave(shave));
-        self.graph.at_mut(id).coefficients = index(taps * shape.channels);
+        let detail = self.graph.detail_mut(id);
+        (detail.coefficients, detail.macs) = (index(taps * shape.channels), macs);
         let after = [("Bias", "@bias", conv.bias), ("Scale", "@scale", conv.scaled)];
         let mut last = id;
         for (word, suffix, _) in after.into_iter().filter(|(.., wanted)| *wanted) {
@@ -393,12 +406,12 @@ impl Tiling<'_> {
             self.graph.rewrite(last, 0, before);
             let kind = Kind::Shave(Shave::Elementwise(word));
             last = self.graph.stage(kind, node, &[before], &[output]);
-            self.graph.at_mut(last).suffix = suffix;
+            self.graph.detail_mut(last).suffix = suffix;
         }
     }
 
     /// A limit after a bias of the vector cores becomes part of it.
-    pub(crate) fn merge_bias(&mut self, stage: StageId) {
+    fn merge_bias(&mut self, stage: StageId) {
         if self.graph.at(stage).kind != Kind::Shave(Shave::Elementwise("Bias")) {
             return;
         }
@@ -409,7 +422,7 @@ impl Tiling<'_> {
             Kind::Shave(Shave::Elementwise("Relu" | "LeakyRelu" | "FusedLeakyRelu"))
         );
         if limit {
-            let (node, input) = (self.graph.at(reader).node, self.graph.at(stage).inputs[0]);
+            let (node, input) = (self.graph.detail(reader).node, self.graph.at(stage).inputs[0]);
             let made = self.graph.at(reader).outputs[0];
             self.graph.remove(stage);
             self.graph.remove(reader);

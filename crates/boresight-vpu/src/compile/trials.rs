@@ -5,20 +5,26 @@
 //! ends as soon as the rest is known: when no later stage asks anything else than before and the memory is again what
 //! it was at the same stage.
 
-use super::graph::{StageId, index};
-use super::memory::{Bank, Held, Room};
+use super::graph::{Cores, StageId, ValueId, index};
+use super::memory::Room;
 use super::needs::Needs;
-use super::pool::Span;
+use super::pool::{Pool, Span};
 use std::ops::Range;
 
-/// On-chip memory before a stage, by places in the lists of [`Trials`].
-#[derive(Clone, Debug)]
+/// On-chip memory before a stage, in blocks.
+#[derive(Clone, Copy, Debug)]
 struct Mark {
-    end: usize,
+    end: u32,
     /// How far it is in use while the stage runs.
-    used: usize,
-    holes: Range<u32>,
-    held: Range<u32>,
+    used: u32,
+    /// Where its holes are in [`Trials::holes`].
+    holes: [u32; 2],
+}
+
+impl Mark {
+    const fn holes(self) -> Range<usize> {
+        self.holes[0] as usize..self.holes[1] as usize
+    }
 }
 
 /// What a trial changes, by places in the order of execution.
@@ -32,16 +38,33 @@ pub(crate) struct Change {
     pub(crate) shift: usize,
 }
 
+/// Where a buffer is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seat {
+    /// In the run that holds.
+    kept: Span,
+    /// In the last run that put it somewhere.
+    span: Span,
+    /// That run, by number.
+    run: u32,
+}
+
 /// The run that holds so far, and trials that change it.
 #[derive(Debug, Default)]
 pub(crate) struct Trials {
-    now: Bank,
+    now: Pool,
     /// What lies on chip before each stage and after the last one, up to the stage for which there is no room.
     marks: Vec<Mark>,
     /// The same of the trial that is being run.
     fresh: Vec<Mark>,
     holes: Vec<Span>,
-    held: Vec<Held>,
+    /// For each buffer, where it is.
+    seats: Vec<Seat>,
+    /// Buffers that the run being made put somewhere, and its number.
+    seated: Vec<ValueId>,
+    run: u32,
+    /// Those of them that are needed still and are elsewhere in the run that holds.
+    moved: usize,
     /// The stage for which there is no room.
     failed: Option<StageId>,
 }
@@ -49,13 +72,14 @@ pub(crate) struct Trials {
 impl Trials {
     /// Runs everything from the start; [`Trials::failed`] tells for which stage there is no room, or too few cores.
     pub(crate) fn settle(&mut self, needs: &Needs, order: &[StageId], room: Room) {
-        self.now.clear();
-        self.fresh.clear();
         self.holes.clear();
-        self.held.clear();
+        self.seats.clear();
+        self.seats.resize(needs.buffer_count(), Seat::default());
+        self.now.clear();
+        self.begin();
         self.failed = None;
-        for &stage in order {
-            if !self.step(needs, stage, room) {
+        for (at, &stage) in order.iter().enumerate() {
+            if !self.step(needs, stage, index(at), room) {
                 self.failed = Some(stage);
                 break;
             }
@@ -64,6 +88,7 @@ impl Trials {
             self.mark();
         }
         std::mem::swap(&mut self.marks, &mut self.fresh);
+        self.keep_seats();
     }
 
     /// The stage for which there is no room in the run that holds.
@@ -72,13 +97,15 @@ impl Trials {
     }
 
     /// How far on-chip memory is in use while each stage runs, and at the end.
-    pub(crate) fn used(&self) -> impl Iterator<Item = usize> {
+    pub(crate) fn used(&self) -> impl Iterator<Item = u32> {
         self.marks.iter().map(|mark| mark.used)
     }
 
     /// Buffers that lie on chip where [`Trials::settle`] found no room, by number.
-    pub(crate) fn resident(&self) -> Vec<u32> {
-        let mut resident: Vec<u32> = self.now.held.iter().map(|held| held.buffer).collect();
+    pub(crate) fn resident(&self, needs: &Needs) -> Vec<ValueId> {
+        let place = index(self.marks.len()) - 1;
+        let is_needed = |id: &ValueId| needs.buffer(*id).life.last >= place;
+        let mut resident: Vec<ValueId> = self.seated.iter().copied().filter(is_needed).collect();
         resident.sort_unstable();
         resident
     }
@@ -91,8 +118,8 @@ impl Trials {
             return false;
         }
         self.load(from);
-        self.fresh.clear();
-        let kept = [self.holes.len(), self.held.len()];
+        self.begin();
+        let kept = self.holes.len();
         let mut at = from;
         // Where the marks that still hold begin.
         let rest = loop {
@@ -103,20 +130,47 @@ impl Trials {
                 self.mark();
                 break Some(self.marks.len());
             };
-            if !self.step(needs, stage, room) {
+            if !self.step(needs, stage, index(at), room) {
                 break None;
             }
             at += 1;
         };
-        debug_assert_eq!(rest.is_some(), runs(needs, order, room), "a trial says what the whole run says");
         if let Some(rest) = rest {
-            self.marks.splice(from..rest, self.fresh.drain(..));
+            self.keep(from..rest);
+            self.keep_seats();
             self.failed = None;
         } else {
-            self.holes.truncate(kept[0]);
-            self.held.truncate(kept[1]);
+            self.holes.truncate(kept);
         }
+        debug_assert!(
+            self.is_as_anew(needs, order, room, rest.is_some()),
+            "a trial says what the whole run says"
+        );
         rest.is_some()
+    }
+
+    /// Begins a run.
+    fn begin(&mut self) {
+        self.fresh.clear();
+        self.seated.clear();
+        (self.run, self.moved) = (self.run + 1, 0);
+    }
+
+    /// Puts the marks of the trial in the places of those that do not hold any more.
+    fn keep(&mut self, gone: Range<usize>) {
+        let Self { marks, fresh, .. } = self;
+        if gone.len() == fresh.len() {
+            marks[gone].copy_from_slice(fresh);
+        } else {
+            marks.splice(gone, fresh.drain(..));
+        }
+    }
+
+    fn keep_seats(&mut self) {
+        for &id in &self.seated {
+            let seat = &mut self.seats[id as usize];
+            seat.kept = seat.span;
+        }
     }
 
     /// Forgets the stages at these places, which change nothing.
@@ -128,62 +182,89 @@ impl Trials {
         });
     }
 
-    /// Runs a stage, if there is room for it.
-    fn step(&mut self, needs: &Needs, stage: StageId, room: Room) -> bool {
+    /// Runs a stage, if there is room for it: gives it its results and cores, and takes away what is read no more.
+    ///
+    /// External memory has no end, so it decides nothing.
+    fn step(&mut self, needs: &Needs, stage: StageId, place: u32, room: Room) -> bool {
+        let at = self.fresh.len();
         self.mark();
-        let used = self.now.step(needs, stage, room);
-        if let (Some(used), Some(mark)) = (used, self.fresh.last_mut()) {
-            mark.used = used;
+        let cores = needs.cores(stage);
+        let Some(left) = room.beside(cores) else { return false };
+        // A stage that wants all cores has them before its results have a place, others take what is left.
+        let limit = if cores == Cores::All { left } else { room.blocks };
+        if self.now.end > limit {
+            return false;
         }
-        used.is_some()
+        let (writes, reads) = needs.of(stage);
+        for &id in writes {
+            let buffer = needs.buffer(id);
+            if buffer.on_chip && buffer.life.first == place {
+                let Some(span) = self.now.allocate(buffer.blocks, limit) else { return false };
+                let seat = &mut self.seats[id as usize];
+                (seat.span, seat.run) = (span, self.run);
+                self.moved += usize::from(span != seat.kept);
+                self.seated.push(id);
+            }
+        }
+        if self.now.end > left {
+            return false;
+        }
+        self.fresh[at].used = self.now.end;
+        for &id in reads {
+            let buffer = needs.buffer(id);
+            if buffer.on_chip && buffer.life.ends_at(place) {
+                self.take_away(id);
+            }
+        }
+        true
+    }
+
+    fn take_away(&mut self, id: ValueId) {
+        let Seat { kept, span, run } = self.seats[id as usize];
+        let is_seated = run == self.run;
+        self.moved -= usize::from(is_seated && span != kept);
+        self.now.free(if is_seated { span } else { kept });
     }
 
     /// Keeps what lies where.
     fn mark(&mut self) {
-        let Self { now, fresh, holes, held, .. } = self;
-        let end = now.pool.end;
-        fresh.push(Mark {
-            end,
-            used: end,
-            holes: append(holes, &now.pool.holes),
-            held: append(held, &now.held),
-        });
+        let Self { now, fresh, holes, .. } = self;
+        let places = match fresh.last() {
+            Some(last) if !now.changed => last.holes,
+            _ => {
+                let start = index(holes.len());
+                // One by one, which takes less time than to move so few together.
+                for &hole in &now.holes {
+                    holes.push(hole);
+                }
+                now.changed = false;
+                [start, index(holes.len())]
+            }
+        };
+        fresh.push(Mark { end: now.end, used: now.end, holes: places });
     }
 
     fn load(&mut self, at: usize) {
-        let Self { now, marks, holes, held, .. } = self;
-        let mark = &marks[at];
+        let Self { now, marks, holes, .. } = self;
         now.clear();
-        now.pool.end = mark.end;
-        now.pool.holes.extend_from_slice(&holes[places(&mark.holes)]);
-        now.held.extend_from_slice(&held[places(&mark.held)]);
+        now.end = marks[at].end;
+        now.holes.extend_from_slice(&holes[marks[at].holes()]);
     }
 
+    /// Whether on-chip memory is what it was before this stage in the run that holds. Buffers that this run has not put
+    /// anywhere are where they were.
     fn is_as_before(&self, at: usize) -> bool {
-        self.marks.get(at).is_some_and(|mark| {
-            mark.end == self.now.pool.end
-                && self.holes[places(&mark.holes)] == self.now.pool.holes
-                && self.held[places(&mark.held)] == self.now.held
-        })
+        self.moved == 0
+            && self
+                .marks
+                .get(at)
+                .is_some_and(|mark| mark.end == self.now.end && self.holes[mark.holes()] == self.now.holes)
     }
-}
 
-/// Adds a few items one by one, which takes less time than to move them together; their places.
-fn append<T: Copy>(list: &mut Vec<T>, items: &[T]) -> Range<u32> {
-    let start = index(list.len());
-    list.reserve(items.len());
-    for &item in items {
-        list.push(item);
+    /// Whether a run from the start does what the trial concluded.
+    fn is_as_anew(&self, needs: &Needs, order: &[StageId], room: Room, fits: bool) -> bool {
+        let mut anew = Self::default();
+        anew.settle(needs, order, room);
+        anew.failed.is_none() == fits && (!fits || anew.used().eq(self.used()))
     }
-    start..index(list.len())
-}
-
-fn places(range: &Range<u32>) -> Range<usize> {
-    range.start as usize..range.end as usize
-}
-
-/// Whether there is room for all stages, run from the start.
-fn runs(needs: &Needs, order: &[StageId], room: Room) -> bool {
-    let mut bank = Bank::default();
-    order.iter().all(|&stage| bank.step(needs, stage, room).is_some())
 }

@@ -1,7 +1,7 @@
 //! Cutting poolings, which see each channel by itself.
 
 use super::{Search, Tiling};
-use crate::axis::Span;
+use crate::axis::{Span, Spans};
 use crate::nce::line_bytes;
 
 impl Search<'_> {
@@ -27,7 +27,7 @@ impl Search<'_> {
         Some(tiling)
     }
 
-    pub(super) fn best_pool(&self) -> Option<[Vec<Span>; 2]> {
+    pub(super) fn best_pool(&self) -> Option<[Spans; 2]> {
         let whole = [self.spans(0, self.conv.height)?, self.spans(1, self.conv.width)?];
         if self.pool_cost(&whole[0], &whole[1]).is_some() {
             // Each further tile costs as much again.
@@ -55,7 +55,7 @@ impl Search<'_> {
     }
 
     /// The cuts of one axis of a pooling, by the number of parts.
-    fn pool_cuts(&self, dimension: usize, least: usize) -> Vec<(usize, Vec<Span>)> {
+    fn pool_cuts(&self, dimension: usize, least: usize) -> Vec<(usize, Spans)> {
         (1..=self.rules.max_tiles)
             .map(|parts| (parts, self.part(dimension, parts)))
             .take_while(|&(parts, lines)| parts == 1 || lines >= least)
