@@ -12,8 +12,9 @@ use operators::Resampling;
 /// A network made of Candle's tensor operations, for every device and float type that Candle has.
 ///
 /// It computes what the plan computes, up to rounding, and Candle's autograd gives right gradients: operators whose
-/// backward rule is wrong or missing there are made of others. It serves GPUs, and as f64 it is the oracle for the
-/// plan. On the CPU it is many times slower than [`crate::CandleNetwork`].
+/// backward rule is wrong or missing there are made of others, or have a rule of their own. It serves GPUs, where it is
+/// tested with the feature `cuda`, and as f64 it is the oracle for the plan. On the CPU it is many times slower than
+/// [`crate::CandleNetwork`].
 #[derive(Clone, Debug)]
 pub struct ComposedNetwork {
     network: Network,
@@ -189,12 +190,12 @@ impl Pass<'_> {
     fn batch_norm(&mut self, id: NodeId, x: &Tensor, epsilon: f32) -> Result<Tensor, Error> {
         let slots = [Role::Mean, Role::Variance, Role::Scale, Role::Shift].map(|role| self.slot(id, role));
         let [Some(mean), Some(variance), Some(scale), Some(shift)] = slots else { return Ok(x.clone()) };
+        let affine = [scale, shift].map(|at| &self.tensors[at]);
         if self.mode == Mode::Evaluate {
-            let [mean, variance] = [mean, variance].map(|at| &self.tensors[at]);
-            return self.affine(id, &operators::normalise(x, mean, variance, epsilon)?);
+            let moments = [mean, variance].map(|at| &self.tensors[at]);
+            return Ok(operators::normalise(x, moments, affine, epsilon)?);
         }
-        let [scale, shift] = [scale, shift].map(|at| &self.tensors[at]);
-        let (y, moments) = operators::batch_norm(x, scale, shift, epsilon)?;
+        let (y, moments) = operators::batch_norm(x, affine, epsilon)?;
         let count = (x.elem_count() / x.dim(1)?) as f64;
         let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
         let [batch_mean, batch_variance] = moments;

@@ -168,34 +168,40 @@ pub(super) fn scale_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<
     x.broadcast_mul(&per_channel(scale, x)?)?.broadcast_add(&per_channel(shift, x)?)
 }
 
-/// `x` with mean 0 and variance 1 for each channel: those that are given.
-pub(super) fn normalise(x: &Tensor, mean: &Tensor, variance: &Tensor, epsilon: f32) -> Result<Tensor> {
-    x.broadcast_sub(&per_channel(mean, x)?)?.broadcast_mul(&per_channel(&rate(variance, epsilon)?, x)?)
+/// Batch normalisation with the mean and the variance that are given, `[channels]` each.
+pub(super) fn normalise(
+    x: &Tensor,
+    [mean, variance]: [&Tensor; 2],
+    [scale, shift]: [&Tensor; 2],
+    epsilon: f32,
+) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&per_channel(mean, x)?)?;
+    scale_shift(&centred, &(scale * rate(variance, epsilon)?)?, shift)
 }
 
 /// Batch normalisation with the mean and the biased variance `[channels]` of the batch, which are the other result.
 pub(super) fn batch_norm(
     x: &Tensor,
-    scale: &Tensor,
-    shift: &Tensor,
+    [scale, shift]: [&Tensor; 2],
     epsilon: f32,
 ) -> Result<(Tensor, [Tensor; 2])> {
-    let [values, factors] = [x.detach(), scale.detach()];
+    let values = x.detach();
     let count = (x.elem_count() / x.dim(1)?) as f64;
     let mean = (channel_sum(&values)? / count)?;
     let centred = values.broadcast_sub(&per_channel(&mean, x)?)?;
     let variance = (channel_sum(&centred.sqr()?)? / count)?;
     let rate = rate(&variance, epsilon)?;
-    let unit = centred.broadcast_mul(&per_channel(&rate, x)?)?;
-    let y = scale_shift(&unit, &factors, &shift.detach())?;
+    let factor = (scale.detach() * &rate)?;
+    let y = scale_shift(&centred, &factor, &shift.detach())?;
     let backward = move |slope: &Tensor| {
-        let of_scale = channel_sum(&(slope * &unit)?)?;
+        let of_scale = (channel_sum(&(slope * &centred)?)? * &rate)?;
         let of_shift = channel_sum(slope)?;
         // What each pixel does to all others of its channel through their mean and their variance.
         let through_mean = per_channel(&(&of_shift / count)?, slope)?;
-        let through_variance = unit.broadcast_mul(&per_channel(&(&of_scale / count)?, slope)?)?;
-        let of_centred = (slope.broadcast_sub(&through_mean)? - through_variance)?;
-        Ok([of_centred.broadcast_mul(&per_channel(&(&factors * &rate)?, slope)?)?, of_scale, of_shift])
+        let through_variance = per_channel(&((&of_scale * &rate)? / count)?, slope)?;
+        let apart = slope.broadcast_sub(&through_mean)?;
+        let apart = (apart - centred.broadcast_mul(&through_variance)?)?;
+        Ok([apart.broadcast_mul(&per_channel(&factor, slope)?)?, of_scale, of_shift])
     };
     Ok((with_rule_for_three([x, scale, shift], &y, backward)?, [mean, variance]))
 }

@@ -17,7 +17,9 @@ pub(crate) fn on_gpu(test: impl FnOnce(&Device)) {
             Err(error) => {
                 // Of a test that passes, what `eprintln` prints is not shown.
                 let mut stderr = std::io::stderr();
-                writeln!(stderr, "SKIPPED, there is no GPU: {error}").unwrap();
+                let message = error.to_string();
+                let reason = message.lines().next().unwrap_or_default();
+                writeln!(stderr, "SKIPPED, there is no GPU: {reason}").unwrap();
             }
         }
     }
