@@ -1,6 +1,7 @@
 //! A network made of Candle's tensor operations.
 
 mod operators;
+mod rule;
 
 use crate::Error;
 use boresight_ir::{Filling, Network, Node, NodeId, Op, Role, Window};
@@ -11,8 +12,9 @@ use operators::Resampling;
 /// A network made of Candle's tensor operations, for every device and float type that Candle has.
 ///
 /// It computes what the plan computes, up to rounding, and Candle's autograd gives right gradients: operators whose
-/// backward rule is wrong or missing there are made of others. It serves GPUs, and as f64 it is the oracle for the
-/// plan. On the CPU it is many times slower than [`crate::CandleNetwork`].
+/// backward rule is wrong or missing there are made of others, or have a rule of their own. It serves GPUs, where it is
+/// tested with the feature `cuda`, and as f64 it is the oracle for the plan. On the CPU it is many times slower than
+/// [`crate::CandleNetwork`].
 #[derive(Clone, Debug)]
 pub struct ComposedNetwork {
     network: Network,
@@ -154,10 +156,7 @@ impl Pass<'_> {
                 let constants = [Role::Weight, Role::Bias].map(|role| self.tensor(id, role));
                 operators::convolve(x, conv, constants, self.border(node), size)?
             }
-            Op::BatchNorm { epsilon } => {
-                let x = self.normalise(id, x, epsilon)?;
-                self.affine(id, &x)?
-            }
+            Op::BatchNorm { epsilon } => self.batch_norm(id, x, epsilon)?,
             Op::ScaleShift => self.affine(id, x)?,
             Op::Relu => operators::relu(x)?,
             Op::Relu6 => operators::clip(x, 0.0, 6.0)?,
@@ -188,21 +187,21 @@ impl Pass<'_> {
         })
     }
 
-    fn normalise(&mut self, id: NodeId, x: &Tensor, epsilon: f32) -> Result<Tensor, Error> {
-        let [Some(mean), Some(variance)] = [Role::Mean, Role::Variance].map(|role| self.slot(id, role))
-        else {
-            return Ok(x.clone());
-        };
+    fn batch_norm(&mut self, id: NodeId, x: &Tensor, epsilon: f32) -> Result<Tensor, Error> {
+        let slots = [Role::Mean, Role::Variance, Role::Scale, Role::Shift].map(|role| self.slot(id, role));
+        let [Some(mean), Some(variance), Some(scale), Some(shift)] = slots else { return Ok(x.clone()) };
+        let affine = [scale, shift].map(|at| &self.tensors[at]);
         if self.mode == Mode::Evaluate {
-            let [mean, variance] = [mean, variance].map(|at| &self.tensors[at]);
-            return Ok(operators::normalise(x, mean, variance, epsilon)?);
+            let moments = [mean, variance].map(|at| &self.tensors[at]);
+            return Ok(operators::normalise(x, moments, affine, epsilon)?);
         }
-        let moments = operators::moments(x)?;
+        let (y, moments) = operators::batch_norm(x, affine, epsilon)?;
         let count = (x.elem_count() / x.dim(1)?) as f64;
         let unbiased = if count > 1.0 { count / (count - 1.0) } else { 1.0 };
-        self.tensors[mean] = moments[0].detach();
-        self.tensors[variance] = (moments[1].detach() * unbiased)?;
-        Ok(operators::normalise(x, &moments[0], &moments[1], epsilon)?)
+        let [batch_mean, batch_variance] = moments;
+        self.tensors[mean] = batch_mean;
+        self.tensors[variance] = (batch_variance * unbiased)?;
+        Ok(y)
     }
 
     fn dropout(&self, node: &Node, rate: f32, x: &Tensor) -> Result<Tensor, Error> {

@@ -1,7 +1,8 @@
-//! Operators made of those Candle operations whose backward rules are right.
+//! Operators made of those Candle operations whose backward rules are right, or with rules of their own.
 //!
-//! Candle's own pooling, upsampling, `relu` and padded convolution are not among them.
+//! Candle's own pooling, upsampling, `relu` and convolution with rests are not among them.
 
+use super::rule::{with_rule, with_rule_for_three};
 use boresight_ir::{Conv2d, Resize, Window};
 use candle_core::{DType, Device, Result, Tensor};
 
@@ -36,7 +37,7 @@ fn strip(x: &Tensor, dim: usize, length: usize, border: Option<&Tensor>) -> Resu
     let mut shape = x.dims().to_vec();
     shape[dim] = length;
     Ok(Some(match border {
-        Some(border) => per_channel(border)?.broadcast_as(shape)?.contiguous()?,
+        Some(border) => border.reshape((1, border.elem_count(), 1, 1))?.broadcast_as(shape)?.contiguous()?,
         None => Tensor::zeros(shape, x.dtype(), x.device())?,
     }))
 }
@@ -50,20 +51,33 @@ pub(super) fn convolve(
     size: [usize; 2],
 ) -> Result<Tensor> {
     let Some(weight) = weight else { return Ok(x.clone()) };
-    let [rows, columns] = [0, 1].map(|axis| (size[axis] - 1) * conv.stride[axis] + conv.kernel[axis]);
-    // Without padding and without rests, Candle's gradient of a convolution has the right size on both axes.
-    let margins = conv.padding.map(|margin| [margin; 2]);
-    let x = pad(x, margins, border)?.narrow(2, 0, rows)?.narrow(3, 0, columns)?.contiguous()?;
-    let y = if conv.groups > 1 && weight.dim(1)? == 1 {
-        depthwise(&x, weight, conv, size)?
-    } else if conv.stride[0] == conv.stride[1] {
-        x.conv2d(weight, 0, conv.stride[0], 1, conv.groups)?
+    let (_, _, height, width) = x.dims4()?;
+    let read = [0, 1].map(|axis| (size[axis] - 1) * conv.stride[axis] + conv.kernel[axis]);
+    let whole = [0, 1].map(|axis| [height, width][axis] + 2 * conv.padding[axis]);
+    let is_even = conv.stride[0] == conv.stride[1];
+    let is_depthwise = conv.groups > 1 && weight.dim(1)? == 1;
+    // Without rests, Candle's gradient of a convolution has the right size on both axes. It pads both axes alike.
+    let y = if is_even
+        && !is_depthwise
+        && border.is_none()
+        && read == whole
+        && conv.padding[0] == conv.padding[1]
+    {
+        x.conv2d(weight, conv.padding[0], conv.stride[0], 1, conv.groups)?
     } else {
-        let y = x.conv2d(weight, 0, 1, 1, conv.groups)?;
-        strided(&strided(&y, 2, 0, conv.stride[0], size[0])?, 3, 0, conv.stride[1], size[1])?
+        let x = pad(x, conv.padding.map(|margin| [margin; 2]), border)?;
+        let x = x.narrow(2, 0, read[0])?.narrow(3, 0, read[1])?.contiguous()?;
+        if is_depthwise {
+            depthwise(&x, weight, conv, size)?
+        } else if is_even {
+            x.conv2d(weight, 0, conv.stride[0], 1, conv.groups)?
+        } else {
+            let y = x.conv2d(weight, 0, 1, 1, conv.groups)?;
+            strided(&strided(&y, 2, 0, conv.stride[0], size[0])?, 3, 0, conv.stride[1], size[1])?
+        }
     };
     match bias {
-        Some(bias) => y.broadcast_add(&per_channel(bias)?),
+        Some(bias) => y.broadcast_add(&per_channel(bias, &y)?),
         None => Ok(y),
     }
 }
@@ -81,7 +95,7 @@ fn depthwise(x: &Tensor, weight: &Tensor, conv: Conv2d, size: [usize; 2]) -> Res
     let mut sum: Option<Tensor> = None;
     for (at, tap) in taps.iter().enumerate() {
         let factor = weight.narrow(2, at / conv.kernel[1], 1)?.narrow(3, at % conv.kernel[1], 1)?;
-        let product = tap.broadcast_mul(&per_channel(&factor)?)?;
+        let product = tap.broadcast_mul(&per_channel(&factor, tap)?)?;
         sum = Some(match sum {
             Some(sum) => (sum + product)?,
             None => product,
@@ -116,7 +130,8 @@ pub(super) fn max_pool(x: &Tensor, window: Window, size: [usize; 2]) -> Result<T
 
 /// `max(x, 0)`; the gradient at 0 is 0, NaN stays.
 pub(super) fn relu(x: &Tensor) -> Result<Tensor> {
-    x.le(0.0)?.where_cond(&x.zeros_like()?, x)
+    let zeros = x.zeros_like()?;
+    x.le(&zeros)?.where_cond(&zeros, x)
 }
 
 /// `x` above zero, `x * slope` up to it; the gradient at 0 is the slope.
@@ -150,30 +165,62 @@ pub(super) fn gelu(x: &Tensor) -> Result<Tensor> {
 
 /// `x * scale + shift` for each channel.
 pub(super) fn scale_shift(x: &Tensor, scale: &Tensor, shift: &Tensor) -> Result<Tensor> {
-    x.broadcast_mul(&per_channel(scale)?)?.broadcast_add(&per_channel(shift)?)
+    x.broadcast_mul(&per_channel(scale, x)?)?.broadcast_add(&per_channel(shift, x)?)
 }
 
-/// `x` with mean 0 and variance 1 for each channel: those that are given.
-pub(super) fn normalise(x: &Tensor, mean: &Tensor, variance: &Tensor, epsilon: f32) -> Result<Tensor> {
-    let rate = (variance + f64::from(epsilon))?.sqrt()?.recip()?;
-    x.broadcast_sub(&per_channel(mean)?)?.broadcast_mul(&per_channel(&rate)?)
+/// Batch normalisation with the mean and the variance that are given, `[channels]` each.
+pub(super) fn normalise(
+    x: &Tensor,
+    [mean, variance]: [&Tensor; 2],
+    [scale, shift]: [&Tensor; 2],
+    epsilon: f32,
+) -> Result<Tensor> {
+    let centred = x.broadcast_sub(&per_channel(mean, x)?)?;
+    scale_shift(&centred, &(scale * rate(variance, epsilon)?)?, shift)
 }
 
-/// Mean and biased variance of each channel `[channels]`, summed row by row.
-pub(super) fn moments(x: &Tensor) -> Result<[Tensor; 2]> {
-    let mean = channel_mean(x)?;
-    let variance = channel_mean(&x.broadcast_sub(&per_channel(&mean)?)?.sqr()?)?;
-    Ok([mean, variance])
+/// Batch normalisation with the mean and the biased variance `[channels]` of the batch, which are the other result.
+pub(super) fn batch_norm(
+    x: &Tensor,
+    [scale, shift]: [&Tensor; 2],
+    epsilon: f32,
+) -> Result<(Tensor, [Tensor; 2])> {
+    let values = x.detach();
+    let count = (x.elem_count() / x.dim(1)?) as f64;
+    let mean = (channel_sum(&values)? / count)?;
+    let centred = values.broadcast_sub(&per_channel(&mean, x)?)?;
+    let variance = (channel_sum(&centred.sqr()?)? / count)?;
+    let rate = rate(&variance, epsilon)?;
+    let factor = (scale.detach() * &rate)?;
+    let y = scale_shift(&centred, &factor, &shift.detach())?;
+    let backward = move |slope: &Tensor| {
+        let of_scale = (channel_sum(&(slope * &centred)?)? * &rate)?;
+        let of_shift = channel_sum(slope)?;
+        // What each pixel does to all others of its channel through their mean and their variance.
+        let through_mean = per_channel(&(&of_shift / count)?, slope)?;
+        let through_variance = per_channel(&((&of_scale * &rate)? / count)?, slope)?;
+        let apart = slope.broadcast_sub(&through_mean)?;
+        let apart = (apart - centred.broadcast_mul(&through_variance)?)?;
+        Ok([apart.broadcast_mul(&per_channel(&factor, slope)?)?, of_scale, of_shift])
+    };
+    Ok((with_rule_for_three([x, scale, shift], &y, backward)?, [mean, variance]))
 }
 
-fn channel_mean(x: &Tensor) -> Result<Tensor> {
-    let (batch, _, height, width) = x.dims4()?;
-    x.sum(3)?.sum(2)?.sum(0)? / (batch * height * width) as f64
+/// The reciprocal of the standard deviation.
+fn rate(variance: &Tensor, epsilon: f32) -> Result<Tensor> {
+    (variance + f64::from(epsilon))?.sqrt()?.recip()
 }
 
-/// `[channels]` as it lies against `[batch, channels, height, width]`.
-fn per_channel(values: &Tensor) -> Result<Tensor> {
-    values.reshape((1, values.elem_count(), 1, 1))
+/// The sum of each channel `[channels]`, row by row.
+fn channel_sum(x: &Tensor) -> Result<Tensor> {
+    x.sum(3)?.sum(2)?.sum(0)
+}
+
+/// `[channels]` as it lies against `x`, `[batch, channels, height, width]`, once for each row: so the gradient is
+/// summed row by row, too, which is exacter than one sum and keeps all of a GPU busy.
+fn per_channel(values: &Tensor, x: &Tensor) -> Result<Tensor> {
+    let (batch, channels, height, _) = x.dims4()?;
+    values.reshape((1, channels, 1, 1))?.broadcast_as((batch, channels, height, 1))
 }
 
 /// A linear map of the rows and one of the columns of every plane: pooling by mean, resizing, zeros between pixels.
@@ -237,6 +284,11 @@ impl Resampling {
 
     /// The map of `x`.
     pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor> {
+        let back = Self { rows: self.rows.t()?, columns: self.columns.t()? };
+        with_rule(x, &self.map(&x.detach())?, move |slope| back.map(slope))
+    }
+
+    fn map(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, channels, height, width) = x.dims4()?;
         let (rows, columns) = (self.rows.dim(1)?, self.columns.dim(1)?);
         let x = x.reshape((batch * channels * height, width))?.matmul(&self.columns)?;

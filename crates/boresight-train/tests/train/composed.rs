@@ -1,9 +1,10 @@
 //! The corners of the composed network.
 
+use crate::cases::with_ties;
 use crate::networks;
-use crate::oracle::{Case, norm, numbers, relative, widen};
+use crate::oracle::{Case, norm, relative, widen};
 use boresight_core::Seed;
-use boresight_ir::{Builder, Conv2d, Op, Role, Shape, Weights, Window};
+use boresight_ir::{Builder, Conv2d, Op, Shape, Weights, Window};
 use boresight_plan::{Arithmetic, Mode, Plan};
 use boresight_train::ComposedNetwork;
 use candle_core::{DType, Device, Tensor};
@@ -11,24 +12,11 @@ use candle_core::{DType, Device, Tensor};
 #[test]
 fn where_values_tie_plan_and_composed_network_choose_alike() {
     for (name, network) in networks::small() {
-        // Blank images and no biases: every activation lies on its kink, every window is a tie.
-        let mut weights = Weights::initial(&network, Seed::new(1));
-        for slot in network.layout().clone().slots().iter().filter(|slot| slot.role == Role::Bias) {
-            weights.values_mut()[slot.range.clone()].fill(0.0);
-        }
-        let images = vec![0.0; 2 * network.input_shape().len()];
-        let slope = networks::normals(Seed::new(2), 2 * network.output_shape().len());
-        let case = Case {
-            network: &network,
-            weights: &weights,
-            batch: 2,
-            images: &images,
-            slope: &slope,
-            mode: Mode::Evaluate,
-        };
-        let (found, expected) = (case.plan(), case.composed(DType::F64));
-        let (error, tensor) = case.gradient_error(&found.gradient, &expected.gradient);
-        assert!(error < 1e-5, "{name}: gradient of {tensor} differs by {error}");
+        with_ties(&network, |case| {
+            let (found, expected) = (case.plan(), case.composed(DType::F64));
+            let (error, tensor) = case.gradient_error(&found.gradient, &expected.gradient);
+            assert!(error < 1e-5, "{name}: gradient of {tensor} differs by {error}");
+        });
     }
 }
 
@@ -52,9 +40,10 @@ fn the_gradient_of_relu_at_zero_is_zero_and_a_tie_goes_to_the_first() {
         slope: &[2.0, 7.0],
         mode: Mode::Evaluate,
     };
-    for answer in [case.plan(), case.composed(DType::F32), case.composed(DType::F64)] {
+    let composed = [DType::F32, DType::F64].map(|dtype| case.composed(dtype).gradient);
+    for gradient in composed.into_iter().chain([case.plan().gradient]) {
         let exact: Vec<u64> = [6.0_f64, 2.0].iter().map(|value| value.to_bits()).collect();
-        assert_eq!(answer.gradient.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), exact);
+        assert_eq!(gradient.iter().map(|value| value.to_bits()).collect::<Vec<_>>(), exact);
     }
 }
 
@@ -72,14 +61,14 @@ fn statistics_of_a_batch_are_those_that_the_plan_commits() {
         let mut committed = weights.values().to_vec();
         plan.commit_statistics(&memory, 0.25, &mut committed);
 
-        let composed = ComposedNetwork::new(&network, DType::F64, &Device::Cpu).unwrap();
-        let wide = |values: &[f32]| Tensor::new(widen(values), &Device::Cpu).unwrap();
-        let [front, back] = [&weights.values()[..parameters], &weights.values()[parameters..]].map(wide);
-        let shape = network.input_shape();
-        let images = wide(&images).reshape((2, shape.channels, shape.height, shape.width)).unwrap();
-        let pass = composed.forward(&front, &back, &images, mode).unwrap();
-        let moved = (&back + ((pass.statistics - &back).unwrap() * 0.25).unwrap()).unwrap();
-        let error = relative(&widen(&committed[parameters..]), &numbers(&moved));
+        let slope = vec![0.0; 2 * network.output_shape().len()];
+        let case =
+            Case { network: &network, weights: &weights, batch: 2, images: &images, slope: &slope, mode };
+        let running = widen(&weights.values()[parameters..]);
+        let batch = case.composed(DType::F64).statistics;
+        let moved: Vec<f64> =
+            running.iter().zip(batch).map(|(running, batch)| running + 0.25 * (batch - running)).collect();
+        let error = relative(&widen(&committed[parameters..]), &moved);
         assert!(error < 1e-5, "network {number}: statistics differ by {error}");
     }
 }
@@ -101,8 +90,8 @@ fn large_values_keep_their_gradients_finite() {
         slope: &[1.0; 4],
         mode: Mode::Evaluate,
     };
-    for answer in [case.plan(), case.composed(DType::F32)] {
-        assert!(norm(&answer.gradient) < 1e-6, "{:?}", answer.gradient);
+    for gradient in [case.plan().gradient, case.composed(DType::F32).gradient] {
+        assert!(norm(&gradient) < 1e-6, "{gradient:?}");
     }
 }
 

@@ -5,6 +5,7 @@
 
 mod align;
 mod bridge;
+mod cases;
 mod checkpoint;
 mod composed;
 mod gradients;

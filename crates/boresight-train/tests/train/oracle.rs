@@ -2,7 +2,7 @@
 
 use boresight_ir::{Network, Weights};
 use boresight_plan::{Arithmetic, Mode, Plan};
-use boresight_train::ComposedNetwork;
+use boresight_train::{ComposedNetwork, ComposedPass};
 use candle_core::{DType, Device, Tensor, Var};
 
 /// One pass: a network on a batch, and the gradient of the logits.
@@ -15,10 +15,20 @@ pub(crate) struct Case<'data> {
     pub(crate) mode: Mode,
 }
 
-/// What a pass gave.
+/// What a pass of the plan gave.
 pub(crate) struct Answer {
     pub(crate) logits: Vec<f64>,
     pub(crate) gradient: Vec<f64>,
+}
+
+/// What a pass of the composed network gave.
+pub(crate) struct Composed {
+    pub(crate) logits: Vec<f64>,
+    /// The gradient of the parameters.
+    pub(crate) gradient: Vec<f64>,
+    /// The gradient of the images.
+    pub(crate) images: Vec<f64>,
+    pub(crate) statistics: Vec<f64>,
 }
 
 pub(crate) fn widen(values: &[f32]) -> Vec<f64> {
@@ -37,49 +47,68 @@ impl Case<'_> {
         Answer { logits, gradient: widen(&gradient) }
     }
 
-    fn images(&self, dtype: DType) -> Tensor {
+    fn images(&self, dtype: DType, device: &Device) -> Tensor {
         let input = self.network.input_shape();
         let shape = (self.batch, input.channels, input.height, input.width);
-        Tensor::from_slice(self.images, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+        placed(self.images, dtype, device).reshape(shape).unwrap()
     }
 
-    /// The sum of logits times their gradient, by Candle's operations.
-    fn loss(&self, composed: &ComposedNetwork, parameters: &Tensor) -> (Tensor, Tensor) {
-        let dtype = parameters.dtype();
-        let statistics = &self.weights.values()[self.network.parameter_count()..];
-        let statistics = Tensor::new(statistics, &Device::Cpu).unwrap().to_dtype(dtype).unwrap();
-        let pass = composed.forward(parameters, &statistics, &self.images(dtype), self.mode).unwrap();
-        let slope = Tensor::from_slice(self.slope, pass.logits.shape(), &Device::Cpu).unwrap();
-        let loss = (&pass.logits * slope.to_dtype(dtype).unwrap()).unwrap().sum_all().unwrap();
-        (pass.logits, loss)
+    fn parameters(&self, dtype: DType, device: &Device) -> Tensor {
+        placed(&self.weights.values()[..self.network.parameter_count()], dtype, device)
     }
 
-    fn parameters(&self, dtype: DType) -> Tensor {
-        let values = &self.weights.values()[..self.network.parameter_count()];
-        Tensor::new(values, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
+    /// The pass, and the sum of logits times their gradient, by Candle's operations.
+    fn loss(
+        &self,
+        composed: &ComposedNetwork,
+        parameters: &Tensor,
+        images: &Tensor,
+    ) -> (ComposedPass, Tensor) {
+        let (dtype, device) = (parameters.dtype(), parameters.device());
+        let statistics = placed(&self.weights.values()[self.network.parameter_count()..], dtype, device);
+        let pass = composed.forward(parameters, &statistics, images, self.mode).unwrap();
+        let slope = placed(self.slope, dtype, device).reshape(pass.logits.shape()).unwrap();
+        let loss = (&pass.logits * slope).unwrap().sum_all().unwrap();
+        (pass, loss)
+    }
+
+    /// By Candle's operations and autograd, on the CPU.
+    pub(crate) fn composed(&self, dtype: DType) -> Composed {
+        self.composed_on(dtype, &Device::Cpu)
     }
 
     /// By Candle's operations and autograd.
-    pub(crate) fn composed(&self, dtype: DType) -> Answer {
-        let composed = ComposedNetwork::new(self.network, dtype, &Device::Cpu).unwrap();
-        let parameters = Var::from_tensor(&self.parameters(dtype)).unwrap();
-        let (logits, loss) = self.loss(&composed, &parameters);
+    pub(crate) fn composed_on(&self, dtype: DType, device: &Device) -> Composed {
+        let composed = ComposedNetwork::new(self.network, dtype, device).unwrap();
+        let parameters = Var::from_tensor(&self.parameters(dtype, device)).unwrap();
+        let images = Var::from_tensor(&self.images(dtype, device)).unwrap();
+        let (pass, loss) = self.loss(&composed, &parameters, &images);
         let gradients = loss.backward().unwrap();
-        let gradient = gradients.get(&parameters).unwrap();
-        Answer { logits: numbers(&logits), gradient: numbers(gradient) }
+        Composed {
+            logits: numbers(&pass.logits),
+            gradient: numbers(gradients.get(&parameters).unwrap()),
+            images: numbers(gradients.get(&images).unwrap()),
+            statistics: numbers(&pass.statistics),
+        }
     }
 
-    /// The gradient by central differences in f64.
+    /// The gradient of the parameters by central differences in f64.
     pub(crate) fn differences(&self, step: f64) -> Vec<f64> {
+        let [parameters, images] =
+            [self.parameters(DType::F64, &Device::Cpu), self.images(DType::F64, &Device::Cpu)];
+        central(&parameters, step, |parameters| self.loss_value(parameters, &images))
+    }
+
+    /// The gradient of the images by central differences in f64.
+    pub(crate) fn image_differences(&self, step: f64) -> Vec<f64> {
+        let [parameters, images] =
+            [self.parameters(DType::F64, &Device::Cpu), self.images(DType::F64, &Device::Cpu)];
+        central(&images, step, |images| self.loss_value(&parameters, images))
+    }
+
+    fn loss_value(&self, parameters: &Tensor, images: &Tensor) -> f64 {
         let composed = ComposedNetwork::new(self.network, DType::F64, &Device::Cpu).unwrap();
-        let parameters = numbers(&self.parameters(DType::F64));
-        let loss_at = |at: usize, offset: f64| {
-            let mut moved = parameters.clone();
-            moved[at] += offset;
-            let moved = Tensor::new(moved, &Device::Cpu).unwrap();
-            self.loss(&composed, &moved).1.to_scalar::<f64>().unwrap()
-        };
-        (0..parameters.len()).map(|at| (loss_at(at, step) - loss_at(at, -step)) / (2.0 * step)).collect()
+        self.loss(&composed, parameters, images).1.to_scalar().unwrap()
     }
 
     /// The largest error of any tensor's gradient, relative to the norm of that tensor's gradient, or to a
@@ -93,6 +122,28 @@ impl Case<'_> {
         });
         errors.max_by(|one, other| one.0.total_cmp(&other.0)).unwrap()
     }
+
+    /// The error of the gradient of the images, relative to its norm, or to a hundredth of that of the logits' gradient
+    /// where that is larger: some networks see nothing of their images.
+    pub(crate) fn image_error(&self, found: &[f64], expected: &[f64]) -> f64 {
+        distance(found, expected) / norm(expected).max(norm(&widen(self.slope)) / 100.0)
+    }
+}
+
+/// Values as a tensor `[values]` of this type on this device.
+fn placed(values: &[f32], dtype: DType, device: &Device) -> Tensor {
+    Tensor::new(values, &Device::Cpu).unwrap().to_dtype(dtype).unwrap().to_device(device).unwrap()
+}
+
+/// The slope of `loss` for each value of a tensor of f64.
+fn central(at: &Tensor, step: f64, loss: impl Fn(&Tensor) -> f64) -> Vec<f64> {
+    let values = numbers(at);
+    let moved = |place: usize, offset: f64| {
+        let mut values = values.clone();
+        values[place] += offset;
+        loss(&Tensor::from_vec(values, at.shape(), &Device::Cpu).unwrap())
+    };
+    (0..values.len()).map(|place| (moved(place, step) - moved(place, -step)) / (2.0 * step)).collect()
 }
 
 pub(crate) fn numbers(tensor: &Tensor) -> Vec<f64> {
