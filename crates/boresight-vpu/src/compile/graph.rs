@@ -1,5 +1,6 @@
 //! The device's own graph: stages, the values between them, and the order of execution.
 
+use super::flow::Concerned;
 use super::memory::BLOCK_BYTES;
 use crate::nce::NceCost;
 use boresight_ir::Shape;
@@ -387,6 +388,15 @@ impl Graph {
     /// Says that `copy` is the copy of `value` outside of on-chip memory.
     pub(crate) fn set_spilled(&mut self, value: ValueId, copy: ValueId) {
         self.spilled.push((value, copy));
+    }
+
+    /// Adds the stages that write or read `value` or one of its parts to `users`.
+    pub(crate) fn list_users(&self, value: ValueId, users: &mut Concerned) {
+        let map = self.of(value);
+        users.extend(map.producer.into_iter().chain(map.consumers.iter().copied()));
+        for &part in self.parts(value) {
+            self.list_users(part, users);
+        }
     }
 
     /// Wants a value and all its parts on chip or not.

@@ -107,13 +107,19 @@ impl Needs {
         self.steps.clear();
         self.ids.clear();
         self.buffers.clear();
-        self.buffers.extend(graph.values.iter().map(|map| Buffer {
+        self.look_at_new_values(graph);
+        let Self { steps, ids, .. } = self;
+        steps.extend(graph.stages.iter().map(|stage| Step::of(graph, stage, ids)));
+    }
+
+    /// Looks at values that are new and the last of all.
+    pub(crate) fn look_at_new_values(&mut self, graph: &Graph) {
+        let known = self.buffers.len();
+        self.buffers.extend(graph.values[known..].iter().map(|map| Buffer {
             blocks: index(map.bytes() / BLOCK_BYTES),
             on_chip: map.on_chip,
             life: Life::NONE,
         }));
-        let Self { steps, ids, .. } = self;
-        steps.extend(graph.stages.iter().map(|stage| Step::of(graph, stage, ids)));
     }
 
     /// Looks again at one stage whose inputs or outputs changed, or that is new and the last of all.

@@ -144,25 +144,28 @@ impl Placement {
             if readings.is_empty() {
                 return Err(stage);
             }
+            let mut changed = Concerned::new();
             for (value, reader) in readings {
-                self.redirect(node, value, reader);
+                self.redirect(node, value, reader, &mut changed);
             }
-            self.needs.look(&self.graph);
-            self.flow.look(&self.graph);
+            self.needs.look_at_new_values(&self.graph);
+            self.look_at(changed);
             self.flow.reorder();
             self.settle();
         }
         Ok(())
     }
 
-    /// Lets `reader` read a copy of `value` outside of on-chip memory.
-    fn redirect(&mut self, node: u32, value: ValueId, reader: StageId) {
+    /// Lets `reader` read a copy of `value` outside of on-chip memory. Adds the stages to `changed` for which that makes a
+    /// difference, a new one before all later ones.
+    fn redirect(&mut self, node: u32, value: ValueId, reader: StageId, changed: &mut Concerned) {
         let spilled = self.graph.spilled(value).unwrap_or_else(|| {
             let spilled = self.graph.value(self.graph.of(value).shape);
             self.graph.of_mut(spilled).demand = self.graph.of(value).demand;
             let copy = self.graph.copy(node, "@spill", value, spilled);
             self.graph.at_mut(copy).kind = Kind::Copy { optional: false, spill: true };
             self.graph.set_spilled(value, spilled);
+            changed.push(copy);
             spilled
         });
         for port in 0..self.graph.at(reader).inputs.len() {
@@ -181,6 +184,8 @@ impl Placement {
             self.graph.reconnect(part, value, spilled, reader);
             self.graph.place(part, false);
         }
+        changed.extend(self.graph.of(value).producer);
+        self.graph.list_users(spilled, changed);
     }
 
     /// Keeps what the convolution engine reads on chip, one map after the other, as long as there is room.
