@@ -75,6 +75,7 @@ impl Trials {
         self.holes.clear();
         self.seats.clear();
         self.seats.resize(needs.buffer_count(), Seat::default());
+        self.run = 0;
         self.now.clear();
         self.begin();
         self.failed = None;
@@ -198,6 +199,10 @@ impl Trials {
         let (writes, reads) = needs.of(stage);
         for &id in writes {
             let buffer = needs.buffer(id);
+            debug_assert!(
+                buffer.life.last >= place,
+                "nothing is written after it was read for the last time"
+            );
             if buffer.on_chip && buffer.life.first == place {
                 let Some(span) = self.now.allocate(buffer.blocks, limit) else { return false };
                 let seat = &mut self.seats[id as usize];
