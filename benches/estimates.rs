@@ -8,19 +8,22 @@ use boresight::core::{CostModel, SearchSpace, Seed};
 use boresight::ir::Network;
 use boresight::space::{SpaceSettings, UnetSpace, supports_everything};
 use boresight::vpu::{Device, Vpu};
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{Criterion, Throughput};
+use std::error::Error;
 
-fn networks(size: usize) -> Option<Vec<Network>> {
+fn networks(size: usize) -> Result<Vec<Network>, Box<dyn Error>> {
     let settings = SpaceSettings { tile: size, ..SpaceSettings::default() };
-    let space = UnetSpace::new(settings, supports_everything).ok()?;
-    let draw = |at| space.decode(&space.sample(Seed::new(1).derive("network", at))).ok();
+    let space = UnetSpace::new(settings, supports_everything)?;
+    let draw = |at| Ok(space.decode(&space.sample(Seed::new(1).derive("network", at)))?);
     (0..200).map(draw).collect()
 }
 
-fn estimates(criterion: &mut Criterion) {
-    let Ok(vpu) = Device::named("myriad-x").map(Vpu::new) else { return };
+fn main() -> Result<(), Box<dyn Error>> {
+    let vpu = Vpu::new(Device::named("myriad-x")?);
+    let mut criterion = Criterion::default().configure_from_args();
     for size in [128, 256] {
-        let Some(networks) = networks(size) else { return };
+        let networks = networks(size)?;
+        networks.iter().try_for_each(|network| vpu.supports(network))?;
         let mut group = criterion.benchmark_group(format!("{}_networks_{size}px", networks.len()));
         group.throughput(Throughput::Elements(networks.len() as u64));
         group.bench_function("estimate", |bencher| {
@@ -31,7 +34,6 @@ fn estimates(criterion: &mut Criterion) {
         });
         group.finish();
     }
+    criterion.final_summary();
+    Ok(())
 }
-
-criterion_group!(benches, estimates);
-criterion_main!(benches);

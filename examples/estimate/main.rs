@@ -141,13 +141,7 @@ fn read(cli: &Cli, network: &str) -> Result<Network, Box<dyn Error>> {
         return Ok(serde_json::from_str(&text).map_err(|error| format!("{network}: {error}"))?);
     }
     let genotype: UnetGenotype = network.parse().map_err(|error| format!("{network}: {error}"))?;
-    let settings = SpaceSettings {
-        rule: genotype.rule,
-        max_parameters: usize::MAX,
-        stages: [genotype.stages.len(); 2],
-        widths: [8, 1024],
-        ..settings(cli)
-    };
+    let settings = settings(cli).admitting(&genotype);
     let space = UnetSpace::new(settings, boresight::space::supports_everything)?;
     Ok(space.decode(&genotype).map_err(|error| format!("{network}: {error}"))?)
 }

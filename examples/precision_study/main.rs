@@ -264,11 +264,9 @@ fn network(cli: &Cli, dataset: &Dataset) -> Result<Network, Box<dyn Error>> {
         bands: dataset.bands.len(),
         tile: cli.tile,
         classes: dataset.classes,
-        rule: genotype.rule,
-        max_parameters: usize::MAX,
         ..SpaceSettings::default()
     };
-    let space = UnetSpace::new(settings, supports_everything)?;
+    let space = UnetSpace::new(settings.admitting(&genotype), supports_everything)?;
     Ok(space.decode(&genotype).map_err(|error| format!("--code: {error}"))?)
 }
 

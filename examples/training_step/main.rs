@@ -117,14 +117,8 @@ fn network(options: &Options) -> Result<Network, Box<dyn Error>> {
         return Ok(reference::network(options.bands, 2, options.size)?);
     }
     let genotype: UnetGenotype = options.network.parse()?;
-    let settings = SpaceSettings {
-        bands: options.bands,
-        tile: options.size,
-        rule: genotype.rule,
-        max_parameters: usize::MAX,
-        ..SpaceSettings::default()
-    };
-    Ok(UnetSpace::new(settings, supports_everything)?.decode(&genotype)?)
+    let settings = SpaceSettings { bands: options.bands, tile: options.size, ..SpaceSettings::default() };
+    Ok(UnetSpace::new(settings.admitting(&genotype), supports_everything)?.decode(&genotype)?)
 }
 
 fn forward(options: &Options, network: &Network, weights: &Weights) -> Result<f64, Box<dyn Error>> {

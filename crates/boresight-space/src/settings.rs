@@ -58,6 +58,31 @@ impl Default for SpaceSettings {
 }
 
 impl SpaceSettings {
+    /// The same settings, but widened so that their rule, numbers of stages, widths and parameters admit `genotype`, of
+    /// which the network is wanted and not a space around it.
+    ///
+    /// # Examples
+    /// ```
+    /// use boresight_core::SearchSpace;
+    /// use boresight_space::{SpaceSettings, UnetGenotype, UnetSpace, supports_everything};
+    ///
+    /// let wide: UnetGenotype = "u1;w;n;cba16r-x;cba128r-x".parse()?;
+    /// let settings = SpaceSettings::default();
+    /// assert!(UnetSpace::new(settings.clone(), supports_everything)?.decode(&wide).is_err());
+    /// assert!(UnetSpace::new(settings.admitting(&wide), supports_everything)?.decode(&wide).is_ok());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn admitting(self, genotype: &UnetGenotype) -> Self {
+        Self {
+            rule: genotype.rule,
+            stages: [genotype.stages.len(); 2],
+            widths: [WIDTH_STEP, WIDTH_LIMIT],
+            max_parameters: usize::MAX,
+            ..self
+        }
+    }
+
     /// Checks the rules that the fields state.
     ///
     /// # Errors

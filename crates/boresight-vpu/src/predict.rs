@@ -113,7 +113,6 @@ impl Totals {
         // Each stream has its own engine and cores; external memory and link are everybody's.
         let contention = if description.streams > 1 { description.rates.contention } else { 0.0 };
         let interval = (self.time * (1.0 + contention) / streams).max(transfer).max(latency / streams);
-        let peak = description.clock_hz * description.nce.lanes as f64;
         Cost {
             latency: Seconds(latency),
             fps: 1.0 / interval,
@@ -123,8 +122,13 @@ impl Totals {
                 .map(|power| Joules(power.busy_watts * self.time + power.waiting_watts * transfer)),
             peak_memory: compiled.memory.on_chip_bytes(),
             memory_traffic: Some(self.external_bytes),
-            utilisation: Some(network.macs() as f64 / (peak * self.time)),
+            utilisation: Some(self.utilisation(network, description)),
         }
+    }
+
+    /// Multiply-accumulates of the network over those that the engine could do in the same time.
+    fn utilisation(&self, network: &Network, description: &Description) -> f64 {
+        network.macs() as f64 / (description.clock_hz * description.nce.lanes as f64 * self.time)
     }
 }
 
@@ -162,7 +166,7 @@ impl Prediction {
             fps: cost.fps,
             streams: cost.streams,
             energy: cost.energy,
-            utilisation: cost.utilisation.unwrap_or(0.0),
+            utilisation: totals.utilisation(network, description),
             stages,
         }
     }

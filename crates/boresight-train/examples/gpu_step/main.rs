@@ -69,14 +69,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn network(options: &Options) -> Result<Network, Box<dyn Error>> {
     let genotype: UnetGenotype = options.network.parse()?;
-    let settings = SpaceSettings {
-        bands: options.bands,
-        tile: options.size,
-        rule: genotype.rule,
-        max_parameters: usize::MAX,
-        ..SpaceSettings::default()
-    };
-    Ok(UnetSpace::new(settings, supports_everything)?.decode(&genotype)?)
+    let settings = SpaceSettings { bands: options.bands, tile: options.size, ..SpaceSettings::default() };
+    Ok(UnetSpace::new(settings.admitting(&genotype), supports_everything)?.decode(&genotype)?)
 }
 
 /// Values of mean zero that are spread like an image's.
